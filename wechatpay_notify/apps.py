@@ -1,0 +1,13 @@
+"""The Django app."""
+
+from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
+
+
+class WechatpayNotifyConfig(AppConfig):
+    name = "wechatpay_notify"
+    verbose_name = _("WeChat Pay notifications")
+    default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        from . import checks  # noqa: F401  (registers the system checks)

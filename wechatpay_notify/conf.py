@@ -1,0 +1,240 @@
+"""The WECHATPAY_NOTIFY setting: read lazily, parsed once, forgotten when Django says it changed.
+
+Never raises at import, never prints a key; what is wrong with a merchant is a list of faults that the system checks
+show and a request refuses (`misconfigured`).
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings as django_settings
+from django.core.signals import setting_changed
+from django.utils.module_loading import import_string
+
+from .protocol import keys
+from .protocol.errors import Misconfigured
+from .protocol.types import ExpectedOrder, Merchant, PaymentResult, PlatformKey, SignType, Version
+
+DEFAULTS: dict[str, Any] = {
+    "MERCHANTS": {},
+    "ORDER_RESOLVER": None,
+    "DELIVERY": "inline",
+    "INLINE_SECONDS": 3,
+    "BASE_URL": None,
+    "TIMESTAMP_TOLERANCE": 300,
+    "MAX_BODY_BYTES": 2 * 1024 * 1024,
+    "REJECTED_LOG_PER_MINUTE": 60,
+    "REJECTED_LOG_KEEP": 10_000,
+}
+MERCHANT_SETTINGS = ("MCHID", "APPIDS", "SUB_MCHIDS", "API_V3_KEY", "PLATFORM_KEYS", "API_V2_KEY", "V2_SIGN_TYPE")
+SIGN_TYPES: tuple[SignType, ...] = ("MD5", "HMAC-SHA256")
+KEY_LENGTH = 32
+"""Bytes of an APIv3 key and characters of an API v2 key; AES-GCM would take 16 and 24 silently."""
+DEFAULT_ALIAS = "default"
+
+Resolver = Callable[[PaymentResult], ExpectedOrder | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Something wrong with one merchant's settings: which API version it stops, where it is, how to mend it."""
+
+    version: Version
+    setting: str
+    message: str
+    hint: str
+
+
+@dataclass(frozen=True, slots=True)
+class MerchantConfig:
+    """A parsed merchant and what is wrong with it."""
+
+    merchant: Merchant
+    faults: tuple[Fault, ...] = ()
+
+    def takes(self, version: Version) -> bool:
+        """Whether this merchant has (or was meant to have) keys of this API version."""
+        keys_there = self.merchant.api_v3_keys if version == "v3" else self.merchant.api_v2_keys
+        return bool(keys_there) or any(fault.version == version for fault in self.faults)
+
+    def usable(self, version: Version) -> Merchant:
+        """The merchant, if nothing is wrong with its keys of this version; else raises Misconfigured."""
+        for fault in self.faults:
+            if fault.version == version:
+                raise Misconfigured(f"{fault.setting}: {fault.message} {fault.hint}")
+        return self.merchant
+
+
+class Conf:
+    """`conf.NAME` is the setting or its default; the parsed forms are the lower-case properties."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in DEFAULTS:
+            raise AttributeError(name)
+        return self.given.get(name, DEFAULTS[name])
+
+    @property
+    def given(self) -> Mapping[str, Any]:
+        given = getattr(django_settings, "WECHATPAY_NOTIFY", {})
+        return given if isinstance(given, Mapping) else {}
+
+    @cached_property
+    def merchants(self) -> dict[str, MerchantConfig]:
+        """The merchants listed in the setting; empty when a callable supplies them one by one."""
+        listed = self.MERCHANTS
+        if not isinstance(listed, Mapping):
+            return {}
+        return {alias: parse_merchant(alias, raw, tolerance=self._tolerance) for alias, raw in listed.items()}
+
+    @cached_property
+    def merchant_for(self) -> Callable[[str], Merchant | None] | None:
+        """The host's own provider, when MERCHANTS is a callable or its dotted path."""
+        return _callable(self.MERCHANTS)
+
+    @cached_property
+    def order_resolver(self) -> Resolver | None:
+        return _callable(self.ORDER_RESOLVER)
+
+    @property
+    def _tolerance(self) -> int:
+        return int(self.TIMESTAMP_TOLERANCE)
+
+    def merchant(self, alias: str) -> MerchantConfig | None:
+        """The merchant behind a URL alias, or None. Whatever the host's callable raises comes through."""
+        if self.merchant_for is None:
+            return self.merchants.get(alias)
+        merchant = self.merchant_for(alias)
+        return None if merchant is None else MerchantConfig(merchant)
+
+    def merchant_by_number(self, mchid: str) -> Merchant | None:
+        """The listed merchant with this MCHID, for results that came without a URL (a query's answer)."""
+        return next((config.merchant for config in self.merchants.values() if config.merchant.mchid == mchid), None)
+
+    def reset(self) -> None:
+        for name in ("merchants", "merchant_for", "order_resolver"):
+            self.__dict__.pop(name, None)
+
+
+def build_merchant(alias: str, **given: Any) -> Merchant:
+    """A Merchant from the settings of section MERCHANTS (`MCHID=…, API_V3_KEY=…`), for a host's own provider.
+
+    Parsing keys costs more than a verification: build once and keep it. Raises Misconfigured.
+    """
+    config = parse_merchant(alias, given, tolerance=int(conf.TIMESTAMP_TOLERANCE))
+    for fault in config.faults:
+        raise Misconfigured(f"{fault.setting}: {fault.message} {fault.hint}")
+    return config.merchant
+
+
+def parse_merchant(alias: str, raw: Any, *, tolerance: int) -> MerchantConfig:
+    """Parse one entry of MERCHANTS; what cannot be used becomes a fault, never an exception."""
+    raw = raw if isinstance(raw, Mapping) else {}
+    faults: list[Fault] = []
+    v3_keys = _keys(raw, "API_V3_KEY", "v3", "the APIv3 key (APIv3密钥)", faults)
+    v2_keys = _keys(raw, "API_V2_KEY", "v2", "the API v2 key (API密钥)", faults)
+    platform_keys = _platform_keys(raw, faults)
+    if "API_V3_KEY" in raw and raw["API_V3_KEY"] is not None and not platform_keys and not faults:
+        faults.append(
+            Fault(
+                "v3",
+                "PLATFORM_KEYS",
+                "is missing beside API_V3_KEY.",
+                "Decrypting proves nothing: add the WeChat Pay public key (PUB_KEY_ID_…) or platform certificate.",
+            )
+        )
+    sign_type = raw.get("V2_SIGN_TYPE", "MD5")
+    if sign_type not in SIGN_TYPES:
+        faults.append(
+            Fault(
+                "v2",
+                "V2_SIGN_TYPE",
+                f"is {str(sign_type)[:32]!r}.",
+                "Use 'MD5' or 'HMAC-SHA256': the weakest accepted.",
+            )
+        )
+    merchant = Merchant(
+        alias=alias,
+        mchid=str(raw.get("MCHID", "")),
+        appids=_names(raw.get("APPIDS")),
+        sub_mchids=_names(raw.get("SUB_MCHIDS")),
+        api_v3_keys=tuple(key.encode() for key in v3_keys),
+        platform_keys=platform_keys,
+        api_v2_keys=tuple(v2_keys),
+        v2_sign_type=sign_type if sign_type in SIGN_TYPES else "HMAC-SHA256",
+        timestamp_tolerance=tolerance,
+    )
+    return MerchantConfig(merchant, tuple(faults))
+
+
+def _keys(raw: Mapping[str, Any], setting: str, version: Version, what: str, faults: list[Fault]) -> list[str]:
+    value = raw.get(setting)
+    if value is None:
+        return []
+    given = list(value) if isinstance(value, list | tuple) else [value]
+    good = [key for key in given if isinstance(key, str) and key.isascii() and len(key) == KEY_LENGTH]
+    if not good or len(good) != len(given):
+        lengths = ", ".join(str(len(key)) if isinstance(key, str) else type(key).__name__ for key in given) or "none"
+        faults.append(
+            Fault(
+                version,
+                setting,
+                f"must be {KEY_LENGTH} ASCII characters (found: {lengths}).",
+                f"Copy {what} from the merchant platform, account centre → API security; a list while it is changed.",
+            )
+        )
+    return good
+
+
+def _platform_keys(raw: Mapping[str, Any], faults: list[Fault]) -> dict[str, PlatformKey]:
+    value = raw.get("PLATFORM_KEYS") or {}
+    if not isinstance(value, Mapping):
+        faults.append(
+            Fault("v3", "PLATFORM_KEYS", f"is a {type(value).__name__}.", "Give a dict: serial → PEM text or path.")
+        )
+        return {}
+    found: dict[str, PlatformKey] = {}
+    for serial, pem in value.items():
+        try:
+            found.update(keys.verification_keys({str(serial): _read_pem(pem)}))
+        except Misconfigured as error:
+            faults.append(
+                Fault("v3", f"PLATFORM_KEYS[{str(serial)[:64]!r}]", f"{error.detail}.", "Download the file anew.")
+            )
+    return found
+
+
+def _read_pem(value: object) -> bytes:
+    if isinstance(value, str) and "-----BEGIN" in value:
+        return value.encode()
+    if isinstance(value, bytes) and b"-----BEGIN" in value:
+        return value
+    if isinstance(value, str | Path) and str(value):
+        try:
+            return Path(value).read_bytes()
+        except OSError as error:
+            raise Misconfigured(f"the file {str(value)[:200]} cannot be read ({error.strerror})") from error
+    raise Misconfigured("it is neither PEM text nor a path")
+
+
+def _names(value: Iterable[Any] | None) -> frozenset[str] | None:
+    if value is None:
+        return None
+    return frozenset({value} if isinstance(value, str) else map(str, value))
+
+
+def _callable(value: Any) -> Any:
+    return import_string(value) if isinstance(value, str) else value if callable(value) else None
+
+
+conf = Conf()
+
+
+def _reset(*, setting: str, **_: Any) -> None:
+    if setting == "WECHATPAY_NOTIFY":
+        conf.reset()
+
+
+setting_changed.connect(_reset, dispatch_uid="wechatpay_notify.conf")

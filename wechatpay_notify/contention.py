@@ -1,0 +1,22 @@
+"""Contention: database errors that mean "somebody else was there first, try again", in each database's words.
+
+Never hides an error: it only tells the ones worth a second try apart.
+"""
+
+from django.db import OperationalError
+from django.db.utils import Error
+
+_SQLSTATES = ("40001", "40P01")
+"""PostgreSQL: serialization failure, deadlock."""
+_MYSQL_CODES = (1213, 1205, 1020)
+"""Deadlock, lock wait timeout, record changed since last read (MariaDB with snapshot isolation)."""
+
+
+def is_contention(error: Exception) -> bool:
+    """Whether the transaction that raised this may succeed when run again at once."""
+    if not isinstance(error, Error):
+        return False
+    cause = error.__cause__
+    if getattr(cause, "sqlstate", getattr(cause, "pgcode", None)) in _SQLSTATES:
+        return True
+    return isinstance(error, OperationalError) and bool(error.args) and error.args[0] in _MYSQL_CODES

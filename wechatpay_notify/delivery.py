@@ -1,0 +1,243 @@
+"""Delivery: telling the receivers that are due, each in a transaction of its own together with its mark "done".
+
+Never waits for a receiver that another process is running, and never lets one failure stop the others.
+"""
+
+import copy
+import time
+import traceback
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import connections, transaction
+from django.db.models import F, Model
+from django.utils import timezone
+
+from .contention import is_contention
+from .judgement import Verdict
+from .log import logger
+from .models import Discrepancy, NotificationLog, Order, SignalDelivery
+from .protocol.results import storable
+from .protocol.types import PaymentResult
+from .signals import LEDGER_SIGNALS, Receiver
+
+UNKNOWN_ORDER_GRACE = timedelta(minutes=5)
+"""An order that is committed a little late heals with WeChat's first retries; only then is the shop told."""
+BACKOFF_SECONDS = (15, 60, 300, 1800, 7200, 21600)
+CONTENTION_TRIES = 3
+MAX_ERROR = 8000
+"""Characters of a traceback that are kept, its end."""
+
+SENDERS: dict[str, type[Model]] = {"notification_received": NotificationLog}
+"""Sender of each ledger signal; Order where none is named."""
+
+
+@dataclass(slots=True)
+class Known:
+    """What the caller has in memory already, so that the receivers' arguments need not be read again."""
+
+    notification: NotificationLog | None = None
+    orders: dict[int, Order] = field(default_factory=dict)
+
+
+def names(signal: str) -> list[str]:
+    """The receivers connected now to a ledger signal."""
+    return LEDGER_SIGNALS[signal].names(_sender(signal))
+
+
+def rows_for(verdict: Verdict, notification: NotificationLog | None, event: dict[str, Any]) -> list[SignalDelivery]:
+    """The deliveries to record for a new fact: one for each receiver connected now."""
+    receivers = names(verdict.signal)
+    if not receivers and verdict.signal == "payment_confirmed":
+        receivers = [""]  # a placeholder keeps the payment pending until somebody is there to be told
+    due = timezone.now() + (UNKNOWN_ORDER_GRACE if verdict.outcome == "unknown_order" else timedelta())
+    payload = {"notification": notification and notification.pk} | (
+        event
+        if verdict.result is None
+        else {
+            "payment": _packed(verdict.result),
+            "reason": verdict.reason,
+            "discrepancy": verdict.discrepancy and verdict.discrepancy.pk,
+        }
+    )
+    return [
+        SignalDelivery(
+            signal=verdict.signal,
+            subject=verdict.subject,
+            receiver=name,
+            order=verdict.order,
+            payload=payload,
+            next_attempt_at=due,
+        )
+        for name in receivers
+    ]
+
+
+def run(
+    rows: list[SignalDelivery], *, using: str, deadline: float, known: Known, complete: Callable[[], None]
+) -> tuple[str, bool]:
+    """Tell these receivers in order; none is started after `deadline` (monotonic seconds).
+
+    Returns ("", completed) when nothing is pending any more, where `completed` says that `complete` was called in the
+    last receiver's transaction; else (outcome, False) with receiver_failed, no_receiver or busy.
+    Raises database errors that are not a receiver's.
+    """
+    rows = _with_receivers(rows, using)
+    state, completed = "", False
+    for number, row in enumerate(rows):
+        receiver = LEDGER_SIGNALS[row.signal].receiver(row.receiver, _sender(row.signal))
+        if not row.receiver:
+            state = "no_receiver"
+        elif receiver is None or time.monotonic() > deadline:
+            state = "receiver_failed"
+        else:
+            last = number == len(rows) - 1 and not state
+            others = [other.pk for other in rows[number + 1 :]]
+            told = _tell(row, receiver, others, using, known, complete if last else None)
+            if told == "busy":
+                return state or "busy", False
+            if told == "failed":
+                state = "receiver_failed"
+            completed = last and told == "done"
+    return state, completed
+
+
+def claim(pk: int, others: Iterable[int], using: str) -> str:
+    """Take a pending row inside a transaction: "mine", "done" if there is nothing left to do, "taken" if another
+    process holds it or one of `others`."""
+    rows = SignalDelivery.objects.using(using)
+    if skips_locked(using):
+        # By primary key alone: any other condition takes gap locks on MariaDB and stalls unrelated orders.
+        pks = [pk, *others]
+        found = dict(rows.filter(pk__in=pks).select_for_update(skip_locked=True).values_list("pk", "status"))
+        if len(found) < len(pks):
+            return "taken"
+        return "mine" if found[pk] == SignalDelivery.Status.PENDING else "done"
+    # SQLite has one writer: writing first takes the lock, and a deferred transaction never has to be upgraded.
+    mine = rows.filter(pk=pk, status=SignalDelivery.Status.PENDING).update(attempts=F("attempts"))
+    return "mine" if mine else "done"
+
+
+def skips_locked(using: str) -> bool:
+    """Whether this database can pass over rows that another transaction holds."""
+    return bool(connections[using].features.has_select_for_update_skip_locked)
+
+
+def _tell(
+    row: SignalDelivery,
+    receiver: Receiver,
+    others: list[int],
+    using: str,
+    known: Known,
+    complete: Callable[[], None] | None,
+) -> str:
+    """Call one receiver in one transaction with its mark: "done", "failed", "busy", or "gone" if another was first."""
+    for attempt in range(1, CONTENTION_TRIES + 1):
+        started = time.monotonic()
+        claimed = ""
+        try:
+            with transaction.atomic(using=using, durable=True):
+                claimed = claim(row.pk, others, using)
+                if claimed != "mine":
+                    return "busy" if claimed == "taken" else "gone"
+                receiver(signal=LEDGER_SIGNALS[row.signal], sender=_sender(row.signal), **_arguments(row, known, using))
+                _mark_done(row, started, using)
+                if complete:
+                    complete()
+            return "done"
+        except Exception as error:
+            if claimed != "mine":
+                raise
+            if is_contention(error) and attempt < CONTENTION_TRIES:
+                continue
+            if _note(row, error, started, using):
+                return "failed"
+            # The transaction had committed: what raised was one of the receiver's on_commit callbacks.
+            logger.exception("an on_commit callback of %s raised after it was done", row.receiver)
+            return "done"
+    raise AssertionError("unreachable: the last attempt returns")
+
+
+def _mark_done(row: SignalDelivery, started: float, using: str) -> None:
+    SignalDelivery.objects.using(using).filter(pk=row.pk).update(
+        status=SignalDelivery.Status.DONE,
+        attempts=F("attempts") + 1,
+        duration_ms=_milliseconds(started),
+        done_at=timezone.now(),
+        last_error="",
+    )
+
+
+def _note(row: SignalDelivery, error: Exception, started: float, using: str) -> bool:
+    """Record a failure, unless the row was done after all; says whether it was still pending."""
+    logger.error("receiver %s of %s failed", row.receiver, row.signal, exc_info=error)
+    wait = BACKOFF_SECONDS[min(row.attempts, len(BACKOFF_SECONDS) - 1)]
+    text = storable("".join(traceback.format_exception(error)))
+    pending = SignalDelivery.objects.using(using).filter(pk=row.pk, status=SignalDelivery.Status.PENDING)
+    return bool(
+        pending.update(
+            attempts=F("attempts") + 1,
+            duration_ms=_milliseconds(started),
+            last_error=text.encode("ascii", "backslashreplace").decode()[-MAX_ERROR:],
+            next_attempt_at=timezone.now() + timedelta(seconds=wait),
+        )
+    )
+
+
+def _with_receivers(rows: list[SignalDelivery], using: str) -> list[SignalDelivery]:
+    """Replace placeholders by the receivers that are connected by now."""
+    placeholders = [row for row in rows if not row.receiver and names(row.signal)]
+    if not placeholders:
+        return rows
+    made = [row for row in rows if row not in placeholders]
+    for row in placeholders:
+        with transaction.atomic(using=using, durable=True):
+            if claim(row.pk, (), using) != "mine":
+                continue
+            new = [copy.copy(row) for _ in names(row.signal)]
+            for copied, name in zip(new, names(row.signal), strict=True):
+                copied.pk, copied.receiver = None, name
+            SignalDelivery.objects.using(using).bulk_create(new, ignore_conflicts=True)
+            SignalDelivery.objects.using(using).filter(pk=row.pk).delete()
+        made += SignalDelivery.objects.using(using).filter(
+            subject=row.subject, signal=row.signal, status=SignalDelivery.Status.PENDING
+        )
+    return sorted(made, key=lambda row: row.pk)
+
+
+def _arguments(row: SignalDelivery, known: Known, using: str) -> dict[str, Any]:
+    payload = row.payload
+    notification = known.notification
+    if notification is None or notification.pk != payload["notification"]:
+        notification = NotificationLog.objects.using(using).filter(pk=payload["notification"]).first()
+    arguments: dict[str, Any] = {"notification": notification, "idempotency_key": row.idempotency_key}
+    if row.signal == "notification_received":
+        return arguments | {"event_type": payload["event_type"], "resource": payload["resource"]}
+    order = copy.copy(known.orders.get(row.order_id or 0))
+    if order is None and row.order_id is not None:
+        order = Order.objects.using(using).filter(pk=row.order_id).first()
+    arguments |= {"order": order, "payment": _unpacked(payload["payment"])}
+    if row.signal == "payment_unexpected":
+        discrepancy = Discrepancy.objects.using(using).get(pk=payload["discrepancy"])
+        arguments |= {"reason": payload["reason"], "discrepancy": discrepancy}
+    return arguments
+
+
+def _packed(payment: PaymentResult) -> dict[str, Any]:
+    moment = payment.success_time
+    return asdict(payment) | {"success_time": moment.isoformat() if moment else None}
+
+
+def _unpacked(fields: dict[str, Any]) -> PaymentResult:
+    moment = fields["success_time"]
+    return PaymentResult(**fields | {"success_time": datetime.fromisoformat(moment) if moment else None})
+
+
+def _sender(signal: str) -> type[Model]:
+    return SENDERS.get(signal, Order)
+
+
+def _milliseconds(started: float) -> int:
+    return int((time.monotonic() - started) * 1000)

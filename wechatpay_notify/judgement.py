@@ -1,0 +1,254 @@
+"""Judgement: what one payment means for the shop's own record. Reads, compares in Python, decides.
+
+Never writes a fact and never locks; what it saw is checked again by the compare-and-set that acts on it.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.db.models import Exists, OuterRef
+
+from .conf import conf
+from .models import Discrepancy, Order, OrderMismatch, SignalDelivery
+from .protocol.results import FAILED, PAID
+from .protocol.types import ExpectedOrder, Merchant, Notification, PaymentResult
+
+HEALED_BY_CONFIRMATION = (
+    Discrepancy.Reason.UNKNOWN_ORDER,
+    Discrepancy.Reason.AMOUNT_MISMATCH,
+    Discrepancy.Reason.CONFLICT,
+)
+"""Discrepancies that end when that very payment is confirmed after all."""
+
+
+class HostError(Exception):
+    """A callable of the host project (resolver, merchant provider) raised or answered nonsense."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Verdict:
+    """What is to be done about one payment, or (without a result) about a notification that confirms nothing."""
+
+    outcome: str
+    result: PaymentResult | None = None
+    order: Order | None = None
+    settles: bool = False
+    signal: str = ""
+    """Ledger signal to send, "" for none."""
+    subject: str = ""
+    """What the signal is about; one delivery a receiver for each. A new discrepancy gets its subject when recorded."""
+    fresh: bool = False
+    """Whether the fact is new, so that deliveries are to be made."""
+    reason: str = ""
+    """Discrepancy to record, "" for none."""
+    discrepancy: Discrepancy | None = None
+    heals: bool = False
+    """Whether confirming resolves discrepancies recorded earlier for this payment."""
+    detail: str = ""
+    pending: list[SignalDelivery] = field(default_factory=list)
+    """Deliveries recorded earlier for this payment and not done."""
+
+
+def judge(
+    result: PaymentResult, merchant: Merchant, using: str, *, notification: Notification | None, doubtful: bool
+) -> Verdict:
+    """Compare one payment with the merchant and the order. Raises HostError.
+
+    `doubtful` after a unique constraint refused: then also ask whether the transaction belongs to another order.
+    """
+    stranger = _stranger(result, merchant, notification)
+    if stranger:
+        return Verdict(result=result, outcome="wrong_merchant", detail=stranger)
+    if result.trade_state != PAID and result.trade_state not in FAILED:
+        return Verdict(result=result, outcome="received", detail=f"trade_state {result.trade_state}")
+    order = _find(result, merchant.alias, using)
+    if result.trade_state in FAILED:
+        return _judge_failed(result, order, using, notification.digest if notification else "")
+    order = order or _resolve(result, merchant.alias, using)
+    if order is None:
+        return _discrepancy(result, merchant, "unknown_order", Discrepancy.Reason.UNKNOWN_ORDER, using)
+    stranger = _not_as_ordered(result, order)
+    if stranger:
+        return Verdict(result=result, outcome="wrong_merchant", order=order, detail=stranger)
+    if order.status == Order.Status.PAID and order.transaction_id == result.transaction_id:
+        return Verdict(
+            result=result,
+            outcome="duplicate",
+            order=order,
+            heals=order.has_open_discrepancy,
+            pending=_pending(using, result, order=order),
+        )
+    if (order.amount, order.currency) != (result.amount, result.currency):
+        verdict = _discrepancy(result, merchant, "amount_mismatch", Discrepancy.Reason.AMOUNT_MISMATCH, using, order)
+        verdict.detail = f"paid {result.amount} {result.currency}, ordered {order.amount} {order.currency}"
+        return verdict
+    if (doubtful or order.status != Order.Status.PENDING) and _belongs_elsewhere(result, order, using):
+        return _discrepancy(result, merchant, "conflict", Discrepancy.Reason.CONFLICT, using, order)
+    if order.status == Order.Status.PAID:
+        return _discrepancy(result, merchant, "unexpected", Discrepancy.Reason.ALREADY_PAID, using, order)
+    if order.status == Order.Status.CLOSED:
+        verdict = _discrepancy(result, merchant, "unexpected", Discrepancy.Reason.ORDER_CLOSED, using, order)
+        verdict.settles = True
+        return verdict
+    return Verdict(
+        result=result,
+        outcome="confirmed",
+        order=order,
+        settles=True,
+        signal="payment_confirmed",
+        subject=f"order:{order.pk}",
+        fresh=True,
+        heals=order.has_open_discrepancy,
+    )
+
+
+def judge_event(notification: Notification, alias: str, using: str) -> Verdict:
+    """A notification that confirms nothing: it is told to notification_received once."""
+    # An id that no database column would take is replaced by the digest; v2 has no id.
+    known_by = notification.notification_id
+    if not known_by or len(known_by) > 64 or not known_by.isascii() or not known_by.isprintable():
+        known_by = notification.digest
+    return _told("received", "notification_received", f"{alias}:{known_by}", using)
+
+
+def already_paid(verdict: Verdict, result: PaymentResult, alias: str, using: str) -> None:
+    """Turn a settled verdict into `unexpected`: another order had already paid for the same reference."""
+    verdict.outcome, verdict.signal = "unexpected", "payment_unexpected"
+    verdict.reason = Discrepancy.Reason.ALREADY_PAID
+    verdict.discrepancy = _recorded(result, alias, verdict.reason, using)
+
+
+def _stranger(result: PaymentResult, merchant: Merchant, notification: Notification | None) -> str:
+    """Why this payment is not the merchant's, "" if it is."""
+    mchid = result.mchid
+    if result.combine_out_trade_no and notification is not None:
+        # In a combined order each sub order has a merchant of its own; the initiator is ours.
+        mchid = str(notification.resource.get("combine_mchid") or notification.resource.get("combine_mch_id"))
+    if mchid != merchant.mchid:
+        return f"mchid is {mchid[:32]!r}, configured is {merchant.mchid!r}"
+    if merchant.appids is not None and result.appid not in merchant.appids:
+        return f"appid {result.appid!r} is not in APPIDS"
+    if merchant.sub_mchids is not None and result.sub_mchid not in merchant.sub_mchids:
+        return f"sub_mchid {result.sub_mchid!r} is not in SUB_MCHIDS"
+    return ""
+
+
+def _not_as_ordered(result: PaymentResult, order: Order) -> str:
+    for name in ("appid", "sub_appid"):
+        ordered, paid = getattr(order, name), getattr(result, name)
+        if ordered and ordered != paid:
+            return f"the order was created with {name} {ordered!r}, paid with {paid!r}"
+    return ""
+
+
+def _find(result: PaymentResult, alias: str, using: str) -> Any:
+    """The order a payment names, compared exactly in Python whatever the column's collation."""
+    numbers = {"mchid": result.mchid, "sub_mchid": result.sub_mchid, "out_trade_no": result.out_trade_no}
+    discrepancies = Discrepancy.objects.filter(
+        merchant=alias,
+        out_trade_no=result.out_trade_no,
+        transaction_id=result.transaction_id,
+        reason__in=HEALED_BY_CONFIRMATION,
+        resolved_at=None,
+    )
+    found = Order.objects.using(using).filter(**numbers).annotate(has_open_discrepancy=Exists(discrepancies))
+    return next((order for order in found if all(getattr(order, k) == v for k, v in numbers.items())), None)
+
+
+def _resolve(result: PaymentResult, alias: str, using: str) -> Any:
+    """Ask the shop's ORDER_RESOLVER; record and commit what it expects before anything is judged."""
+    if conf.order_resolver is None:
+        return None
+    try:
+        expected = conf.order_resolver(result)
+        if expected is None:
+            return None
+        if not isinstance(expected, ExpectedOrder):
+            raise TypeError(f"ORDER_RESOLVER must return an ExpectedOrder or None, not {type(expected).__name__}")
+        if expected.sub_mchid not in ("", result.sub_mchid):
+            return None
+        order = Order.objects.expect(
+            mchid=result.mchid,
+            sub_mchid=result.sub_mchid,
+            out_trade_no=result.out_trade_no,
+            combine_out_trade_no=result.combine_out_trade_no,
+            amount=expected.amount,
+            currency=expected.currency,
+            appid=expected.appid,
+            reference=expected.reference,
+            description=expected.description,
+        )
+    except OrderMismatch:
+        pass  # recorded meanwhile with another amount: that record is judged
+    except Exception as error:
+        raise HostError("ORDER_RESOLVER raised") from error
+    else:
+        if expected.closed:
+            Order.objects.close(order)
+    return _find(result, alias, using)
+
+
+def _judge_failed(result: PaymentResult, order: Any, using: str, digest: str) -> Verdict:
+    if order is None or order.status != Order.Status.PENDING:
+        verdict = Verdict(outcome="received")
+    else:
+        subject = f"order:{order.pk}:{result.transaction_id or digest}"
+        verdict = _told("payment_failed", "payment_failed", subject, using)
+    verdict.result, verdict.order, verdict.detail = result, order, f"trade_state {result.trade_state}"
+    return verdict
+
+
+def _told(outcome: str, signal: str, subject: str, using: str) -> Verdict:
+    """A verdict whose fact is the delivery itself: `duplicate` once every receiver has run."""
+    rows = list(SignalDelivery.objects.using(using).filter(signal=signal, subject=subject).order_by("pk"))
+    pending = [row for row in rows if row.status == SignalDelivery.Status.PENDING]
+    return Verdict(
+        outcome="duplicate" if rows and not pending else outcome,
+        signal=signal,
+        subject=subject,
+        fresh=not rows,
+        pending=pending,
+    )
+
+
+def _discrepancy(
+    result: PaymentResult, merchant: Merchant, outcome: str, reason: str, using: str, order: Order | None = None
+) -> Verdict:
+    recorded = _recorded(result, merchant.alias, reason, using)
+    subject = f"discrepancy:{recorded.pk}" if recorded else ""
+    return Verdict(
+        result=result,
+        outcome=outcome,
+        order=order,
+        signal="payment_unexpected",
+        subject=subject,
+        fresh=recorded is None,
+        reason=reason,
+        discrepancy=recorded,
+        pending=_pending(using, result, signal="payment_unexpected", subject=subject) if recorded else [],
+    )
+
+
+def _recorded(result: PaymentResult, alias: str, reason: str, using: str) -> Discrepancy | None:
+    rows = Discrepancy.objects.using(using).filter(
+        merchant=alias, out_trade_no=result.out_trade_no, transaction_id=result.transaction_id, reason=reason
+    )
+    return rows.first()
+
+
+def _pending(using: str, result: PaymentResult, **about: Any) -> list[SignalDelivery]:
+    """Deliveries about this payment that are not done; a paid order's row may also have others, of other payments."""
+    rows: Iterable[SignalDelivery] = (
+        SignalDelivery.objects.using(using).filter(status=SignalDelivery.Status.PENDING, **about).order_by("pk")
+    )
+    return [
+        row
+        for row in rows
+        if row.signal == "payment_confirmed" or row.payload["payment"]["transaction_id"] == result.transaction_id
+    ]
+
+
+def _belongs_elsewhere(result: PaymentResult, order: Order, using: str) -> bool:
+    rows = Order.objects.using(using).filter(transaction_id=result.transaction_id).exclude(pk=order.pk)
+    return rows.exists()

@@ -1,0 +1,26 @@
+"""The `wechatpay_notify` logger: one bounded, escaped line a request, numbers as `extra`.
+
+Never writes a key, a body, or anything of the sender's that could break a line.
+"""
+
+import logging
+
+from .models import NotificationLog
+from .outcomes import Outcome
+
+logger = logging.getLogger("wechatpay_notify")
+MAX_DETAIL = 200
+
+
+def report(row: NotificationLog, outcome: Outcome) -> None:
+    """Write the line for one request, as loud as its outcome deserves."""
+    numbers = {
+        "outcome": outcome.code,
+        "merchant": row.merchant,
+        "notification_id": row.notification_id,
+        "event_type": row.event_type,
+        "out_trade_no": row.out_trade_no,
+        "transaction_id": row.transaction_id,
+    }
+    line = " ".join(f"{name}={ascii(value)}" for name, value in numbers.items() if value)
+    logger.log(outcome.level, "%s %s", line, ascii(row.detail[:MAX_DETAIL]), extra=numbers)

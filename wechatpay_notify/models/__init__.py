@@ -1,0 +1,10 @@
+"""What the app remembers: orders and their facts, every stored notification, the ledger of told receivers.
+
+State moves are compare-and-set verbs on querysets; nothing reads a status and then saves it.
+"""
+
+from .ledger import Discrepancy, SignalDelivery
+from .logs import NotificationLog
+from .orders import Order, OrderMismatch
+
+__all__ = ["Discrepancy", "NotificationLog", "Order", "OrderMismatch", "SignalDelivery"]

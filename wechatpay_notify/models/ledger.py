@@ -1,0 +1,108 @@
+"""The ledger: which receiver was told what, and which money the shop's record does not bear out.
+
+Never deleted while unfinished; a row here is why a payment is fulfilled once and not lost.
+"""
+
+from django.db import models
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from .fields import ExactCharField, JSONTextField
+from .orders import Order
+
+
+class SignalDelivery(models.Model):
+    """One receiver that is to be told one thing: outbox and proof in one row."""
+
+    class Status(models.TextChoices):
+        PENDING = "pending", _("pending")
+        DONE = "done", _("done")
+        GAVE_UP = "gave_up", _("gave up")
+
+    signal = ExactCharField(_("signal"), max_length=32)
+    subject = ExactCharField(_("subject"), max_length=160)
+    receiver = ExactCharField(_("receiver"), max_length=255)
+    # No constraint in the database: checking it would wait for a receiver that holds the order's row.
+    order = models.ForeignKey(
+        Order,
+        models.CASCADE,
+        null=True,
+        blank=True,
+        db_constraint=False,
+        related_name="deliveries",
+        verbose_name=_("order"),
+    )
+    payload = JSONTextField(_("payload"))
+    status = ExactCharField(_("status"), max_length=8, choices=Status, default=Status.PENDING)
+    attempts = models.PositiveIntegerField(_("attempts"), default=0)
+    next_attempt_at = models.DateTimeField(_("next attempt"), default=timezone.now)
+    last_error = models.TextField(_("last error"), default="", blank=True)
+    duration_ms = models.PositiveIntegerField(_("milliseconds"), null=True, blank=True)
+    done_at = models.DateTimeField(_("done at"), null=True, blank=True)
+    created_at = models.DateTimeField(_("created at"), auto_now_add=True)
+
+    class Meta:
+        verbose_name = _("signal delivery")
+        verbose_name_plural = _("signal deliveries")
+        ordering = ("-id",)
+        constraints = (
+            models.UniqueConstraint(fields=["subject", "signal", "receiver"], name="wechatpay_delivery_once"),
+        )
+        indexes = (models.Index(fields=["status", "next_attempt_at"], name="wechatpay_delivery_due"),)
+
+    def __str__(self) -> str:
+        return f"{self.signal} → {self.receiver or _('no receiver')}"
+
+    @property
+    def idempotency_key(self) -> str:
+        """The same for every attempt of this delivery; for effects outside of the database."""
+        return f"{self.signal}:{self.subject}:{self.receiver}"
+
+
+class Discrepancy(models.Model):
+    """Money that WeChat reports and the shop's record does not bear out: what a person has to look at."""
+
+    class Reason(models.TextChoices):
+        ORDER_CLOSED = "order_closed", _("the order was closed")
+        ALREADY_PAID = "already_paid", _("already paid otherwise")
+        ALREADY_REFUNDED = "already_refunded", _("already refunded")
+        UNKNOWN_ORDER = "unknown_order", _("unknown order")
+        AMOUNT_MISMATCH = "amount_mismatch", _("another amount")
+        CONFLICT = "conflict", _("transaction of another order")
+
+    merchant = ExactCharField(_("merchant"), max_length=64)
+    out_trade_no = ExactCharField(_("merchant order number"), max_length=32)
+    transaction_id = ExactCharField(_("WeChat transaction"), max_length=32)
+    reason = ExactCharField(_("reason"), max_length=20, choices=Reason)
+    order = models.ForeignKey(
+        Order,
+        models.SET_NULL,
+        null=True,
+        blank=True,
+        db_constraint=False,
+        related_name="discrepancies",
+        verbose_name=_("order"),
+    )
+    amount = models.BigIntegerField(_("amount paid"))
+    currency = ExactCharField(_("currency"), max_length=8)
+    expected_amount = models.BigIntegerField(_("amount expected"), null=True, blank=True)
+    first_seen = models.DateTimeField(_("first seen"), default=timezone.now)
+    last_seen = models.DateTimeField(_("last seen"), default=timezone.now)
+    times = models.PositiveIntegerField(_("times seen"), default=1)
+    resolved_at = models.DateTimeField(_("resolved at"), null=True, blank=True)
+    resolved_by = models.CharField(_("resolved by"), max_length=150, default="", blank=True)
+    resolution = models.CharField(_("resolution"), max_length=255, default="", blank=True)
+
+    class Meta:
+        verbose_name = _("discrepancy")
+        verbose_name_plural = _("discrepancies")
+        ordering = ("-id",)
+        constraints = (
+            models.UniqueConstraint(
+                fields=["out_trade_no", "transaction_id", "merchant", "reason"], name="wechatpay_discrepancy_once"
+            ),
+        )
+        indexes = (models.Index(fields=["transaction_id"], name="wechatpay_discrepancy_tx"),)
+
+    def __str__(self) -> str:
+        return f"{self.out_trade_no}: {self.get_reason_display()}"

@@ -1,0 +1,160 @@
+"""Processing: one notification, or one query answer, as a straight line from bytes to a recorded, told fact.
+
+First the fact, then the telling: what happened is committed before any receiver runs.
+"""
+
+import ipaddress
+import time
+from collections.abc import Mapping
+
+from django.db import router
+from django.db.utils import Error as DatabaseFailure
+from django.utils import timezone
+
+from . import refusals
+from .conf import MerchantConfig, conf
+from .judgement import HostError
+from .log import logger, report
+from .models import NotificationLog
+from .outcomes import OUTCOMES, Outcome
+from .protocol import moments, results, v2, v3
+from .protocol.errors import NotificationError, TooLarge
+from .protocol.results import storable
+from .protocol.types import Merchant, Notification, PaymentResult, Version
+from .settlement import Settlement, answer
+from .signals import notification_rejected
+
+PROTOCOLS = {"v2": v2, "v3": v3}
+KEPT_HEADERS = ("content-type", "user-agent", "request-id", *(f"wechatpay-{name}" for name in (
+    "timestamp", "nonce", "signature", "serial", "signature-type",
+)))  # fmt: skip
+MAX_KEPT_HEADER = 1024
+ALERTED = {error.code for error in NotificationError.__subclasses__()} - {"probe"} | {"wrong_merchant"}
+"""Outcomes told to notification_rejected. Probes are expected; money that was refused has payment_unexpected."""
+
+
+def receive(
+    version: Version,
+    headers: Mapping[str, str],
+    body: bytes | None,
+    config: MerchantConfig,
+    *,
+    remote_addr: str | None = None,
+) -> Outcome:
+    """Take one request of WeChat's from its bytes (None: too many) to the outcome that decides the answer.
+
+    Raises nothing.
+    """
+    started = time.monotonic()
+    row = _row(version, headers, body or b"", config.merchant.alias, remote_addr)
+    try:
+        if body is None:
+            raise TooLarge("the body was not read to its end")
+        merchant = config.usable(version)
+        notification = PROTOCOLS[version].parse_notification(headers, body, merchant, now=time.time())
+        row.verified = True
+        _describe(row, notification)
+        payments = results.read(notification)
+        _number(row, notification, payments)
+        code = Settlement(merchant, notification, row, started).run(payments)
+    except NotificationError as error:
+        code = _refuse(row, error, started)
+    except (HostError, DatabaseFailure) as error:
+        code = _fail(row, "unavailable", error, started)
+    except Exception as error:
+        code = _fail(row, "error", error, started)
+    outcome = OUTCOMES[code]
+    report(row, outcome)
+    if code in ALERTED and row.pk is not None:
+        notification_rejected.send_robust(sender=NotificationLog, notification=row, outcome=code)
+    return outcome
+
+
+def confirm_payment(result: PaymentResult, *, confirmed_by: str = "query") -> str:
+    """Take a verified query answer (or a line of a bill) down the same line as a notification.
+
+    `result` comes from `protocol.results.payment_from_v3` or `payment_from_v2`; the caller has verified it.
+    Returns the outcome's code. Call it outside of a transaction: inside of one Django raises RuntimeError.
+    """
+    merchant = conf.merchant_by_number(result.mchid) or Merchant(mchid=result.mchid)
+    try:
+        return Settlement(merchant, None, None, time.monotonic(), confirmed_by).run((result,))
+    except (HostError, DatabaseFailure):
+        logger.warning("a query answer could not be recorded", exc_info=True)
+        return "unavailable"
+
+
+def _row(
+    version: Version, headers: Mapping[str, str], body: bytes, alias: str, remote_addr: str | None
+) -> NotificationLog:
+    kept = {name: storable(value)[:MAX_KEPT_HEADER] for name, value in headers.items() if name.lower() in KEPT_HEADERS}
+    return NotificationLog(
+        received_at=timezone.now(),
+        api_version=version,
+        merchant=alias,
+        remote_addr=_address(remote_addr),
+        headers=kept,
+        body=body,
+    )
+
+
+def _describe(row: NotificationLog, notification: Notification) -> None:
+    row.resource = dict(notification.resource)
+    row.notification_id = storable(notification.notification_id)[:64]
+    row.event_type = storable(notification.event_type)[:64]
+
+
+def _number(row: NotificationLog, notification: Notification, payments: tuple[PaymentResult, ...]) -> None:
+    """The numbers the row is found by, and which of WeChat's attempts this was."""
+    first_sent = notification.created_at
+    if payments:
+        row.out_trade_no = payments[0].combine_out_trade_no or payments[0].out_trade_no
+        row.transaction_id = payments[0].transaction_id
+        first_sent = first_sent or payments[0].success_time
+    else:
+        for name, limit in (("out_trade_no", 32), ("transaction_id", 32), ("out_refund_no", 64)):
+            value = notification.resource.get(name)
+            setattr(row, name, storable(value)[:limit] if isinstance(value, str) else "")
+    if notification.kind != "event" and first_sent is not None:
+        row.attempt_estimate = moments.attempt(first_sent, row.received_at.timestamp())
+
+
+def _refuse(row: NotificationLog, error: NotificationError, started: float) -> str:
+    """Store a refused request, an unproven one within its budget."""
+    row.detail, row.verified = storable(error.detail)[:500], error.proven
+    using = router.db_for_write(NotificationLog)
+    if not error.proven:
+        counted = refusals.count()
+        if counted > conf.REJECTED_LOG_PER_MINUTE:
+            return error.code
+        if counted == 1:
+            refusals.prune(using)
+        refusals.prepare(row)
+    answer(row, error.code, started)
+    try:
+        row.save(using=using, force_insert=True)
+    except DatabaseFailure:
+        logger.warning("a refused request could not be stored", exc_info=True)
+        row.pk = None
+    return error.code
+
+
+def _fail(row: NotificationLog, code: str, error: Exception, started: float) -> str:
+    """Something of ours or the host's broke: keep the row if the database lets us; WeChat sends again."""
+    logger.log(OUTCOMES[code].level, "a notification could not be processed", exc_info=error)
+    cause = error.__cause__ or error
+    row.detail = storable(f"{type(error).__name__}: {error} ({type(cause).__name__})")[:500]
+    try:
+        answer(row, code, started)
+        row.save(using=router.db_for_write(NotificationLog))
+    except Exception:
+        logger.warning("the failed notification could not be stored either", exc_info=True)
+    return code
+
+
+def _address(text: str | None) -> str | None:
+    """The sender's address, or None for what the database's address type would refuse."""
+    try:
+        return str(ipaddress.ip_address(text or "")) if "%" not in (text or "") else None
+    except ValueError:
+        return None

@@ -1,0 +1,46 @@
+"""WeChat's ways of writing a moment, and what a moment says about its retries.
+
+Never reads a clock; an unreadable moment is None, because no payment may be lost over a date.
+"""
+
+from bisect import bisect_right
+from datetime import UTC, datetime, timedelta, timezone
+from itertools import accumulate
+
+BEIJING = timezone(timedelta(hours=8))
+_YEARS = range(2000, 9000)
+"""Outside of it a database or a time zone conversion may refuse the value."""
+
+RETRY_DELAYS = (0, 15, 15, 30, 180, 600, 1200, 1800, 1800, 1800, 3600, 10800, 10800, 10800, 21600, 21600)
+"""Seconds before each attempt, the first at once: 15 retries, 24 h 4 m in all (protocol, 1.10)."""
+_ATTEMPT_STARTS = tuple(accumulate(RETRY_DELAYS))
+_CLOCK_ERROR = 2
+"""Seconds by which an attempt may seem early, clocks being what they are."""
+
+
+def rfc3339(text: str) -> datetime | None:
+    """v3: `2015-05-20T13:29:35.120+08:00`; without an offset it is Beijing time."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return _sane(moment if moment.tzinfo else moment.replace(tzinfo=BEIJING))
+
+
+def beijing(text: str, form: str) -> datetime | None:
+    """v2: wall-clock time in Beijing, `form` as in strptime."""
+    if not text.isascii():
+        return None
+    try:
+        return _sane(datetime.strptime(text, form).replace(tzinfo=BEIJING))
+    except ValueError:
+        return None
+
+
+def attempt(first_sent: datetime, sent: float) -> int:
+    """Which attempt of WeChat's schedule (1 to 16) a request is that was sent at `sent` (Unix seconds)."""
+    return max(1, bisect_right(_ATTEMPT_STARTS, sent - first_sent.timestamp() + _CLOCK_ERROR))
+
+
+def _sane(moment: datetime) -> datetime | None:
+    return moment.astimezone(UTC) if moment.year in _YEARS else None

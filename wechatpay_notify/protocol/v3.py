@@ -1,0 +1,190 @@
+"""API v3: JSON, an RSA signature in the headers, the resource under AES-256-GCM.
+
+Never parses, decrypts or believes anything before the signature over the raw bytes holds.
+"""
+
+import base64
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from cryptography.exceptions import InvalidSignature, InvalidTag
+from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+
+from .errors import (
+    AlgorithmRefused,
+    Malformed,
+    Probe,
+    SignatureInvalid,
+    Stale,
+    Undecryptable,
+    UnknownSerial,
+    Unsigned,
+)
+from .moments import rfc3339
+from .types import Kind, Merchant, Notification
+
+SIGNATURE_TYPE = "WECHATPAY2-SHA256-RSA2048"
+RESOURCE_ALGORITHM = "AEAD_AES_256_GCM"
+PROBE_PREFIX = "WECHATPAY/SIGNTEST/"
+NONCE_BYTES = range(8, 129)
+"""What AES-GCM accepts as a nonce; WeChat sends 12 (protocol, 2.5)."""
+
+_PADDING, _SHA256 = PKCS1v15(), SHA256()
+_KINDS: dict[str, Kind] = {
+    "TRANSACTION.SUCCESS": "payment",
+    "TRANSACTION.FAIL": "payment",
+    "REFUND.SUCCESS": "refund",
+    "REFUND.ABNORMAL": "refund",
+    "REFUND.CLOSED": "refund",
+}
+
+
+def parse_notification(headers: Mapping[str, str], body: bytes, merchant: Merchant, *, now: float) -> Notification:
+    """Prove, parse and decrypt one v3 notification.
+
+    `headers` of the request (names in any case), `body` its exact bytes, `now` in Unix seconds.
+    Raises only NotificationError. Source: "signature verification" and "callback decryption", protocol 2.1–2.6.
+    """
+    verify(headers, body, merchant, now=now)
+    envelope = strict_json(body, "the body")
+    event_type, resource = envelope.get("event_type"), envelope.get("resource")
+    if not isinstance(event_type, str) or not event_type:
+        raise Malformed("event_type is missing", proven=True)
+    if not isinstance(resource, dict):
+        raise Malformed("resource is missing", proven=True)
+    plaintext = decrypt(resource, merchant.api_v3_keys)
+    return Notification(
+        version="v3",
+        kind=_KINDS.get(event_type, "event"),
+        notification_id=_text(envelope.get("id")),
+        event_type=event_type,
+        resource=strict_json(plaintext, "the decrypted resource"),
+        created_at=_moment(envelope.get("create_time")),
+        digest=hashlib.sha256(plaintext).hexdigest(),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _SignatureHeaders:
+    timestamp: str
+    nonce: str
+    signature: str
+    serial: str
+    signature_type: str | None
+
+
+def verify(headers: Mapping[str, str], body: bytes, merchant: Merchant, *, now: float) -> None:
+    """Prove that WeChat signed these bytes now; return nothing or raise NotificationError.
+
+    Order: headers, algorithm, freshness, key by serial, RSA-SHA256 (PKCS#1 v1.5) over `timestamp\\nnonce\\nbody\\n`.
+    """
+    signed = _read_headers(headers)
+    if signed.signature.startswith(PROBE_PREFIX):
+        raise Probe("the signature is WeChat's own test value")
+    if signed.signature_type not in (None, SIGNATURE_TYPE):
+        raise AlgorithmRefused(f"Wechatpay-Signature-Type is {signed.signature_type[:64]!r}")
+    _check_freshness(signed.timestamp, now, merchant.timestamp_tolerance)
+    key = merchant.platform_keys.get(signed.serial)
+    if key is None:
+        known = ", ".join(sorted(merchant.platform_keys)) or "none"
+        raise UnknownSerial(f"Wechatpay-Serial is {signed.serial[:64]!r}; configured: {known}")
+    if key.not_after is not None and now > key.not_after:
+        raise UnknownSerial(f"the platform certificate {key.serial} has expired")
+    if key.not_before is not None and now < key.not_before:
+        raise UnknownSerial(f"the platform certificate {key.serial} is not valid yet")
+    message = b"%s\n%s\n%s\n" % (signed.timestamp.encode(), signed.nonce.encode(), body)
+    try:
+        # validate=True: Python's default decoder drops foreign characters, which would make signatures malleable.
+        signature = base64.b64decode(signed.signature, validate=True)
+        key.public_key.verify(signature, message, _PADDING, _SHA256)
+    except ValueError as error:
+        raise SignatureInvalid("the signature is no base64") from error
+    except InvalidSignature as error:
+        raise SignatureInvalid(f"the signature does not verify with {key.serial}") from error
+
+
+def decrypt(resource: Mapping[str, Any], keys: Iterable[bytes]) -> bytes:
+    """Decrypt a `resource` object (protocol, 2.6) with the first APIv3 key that fits.
+
+    Raises AlgorithmRefused, Malformed, or Undecryptable when no key fits.
+    """
+    algorithm = resource.get("algorithm")
+    if algorithm != RESOURCE_ALGORITHM:
+        raise AlgorithmRefused(f"resource.algorithm is {str(algorithm)[:64]!r}", proven=True)
+    nonce, ciphertext = resource.get("nonce"), resource.get("ciphertext")
+    associated_data = resource.get("associated_data", "")
+    if associated_data is None:
+        associated_data = ""
+    if not (isinstance(nonce, str) and isinstance(ciphertext, str) and isinstance(associated_data, str)):
+        raise Malformed("resource.nonce, ciphertext or associated_data is missing or no text", proven=True)
+    try:
+        nonce_bytes, aad_bytes = nonce.encode(), associated_data.encode()
+        sealed = base64.b64decode(ciphertext, validate=True)
+    except ValueError as error:  # also lone surrogates
+        raise Malformed("resource.ciphertext is no base64, or resource has invalid text", proven=True) from error
+    if len(nonce_bytes) not in NONCE_BYTES:
+        raise Malformed(f"resource.nonce has {len(nonce_bytes)} bytes", proven=True)
+    for key in keys:
+        try:
+            return AESGCM(key).decrypt(nonce_bytes, sealed, aad_bytes)
+        except InvalidTag:
+            continue
+    raise Undecryptable("AES-256-GCM: no configured APIv3 key opens the resource", proven=True)
+
+
+def strict_json(text: bytes, what: str) -> dict[str, Any]:
+    """One JSON object in UTF-8 with unique names and finite numbers; anything else is Malformed (proven)."""
+    try:
+        value = json.loads(text.decode(), object_pairs_hook=_unique, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:  # RecursionError is no ValueError
+        raise Malformed(f"{what} is not strict JSON", proven=True) from error
+    if not isinstance(value, dict):
+        raise Malformed(f"{what} is no JSON object", proven=True)
+    return value
+
+
+def _read_headers(headers: Mapping[str, str]) -> _SignatureHeaders:
+    values = {name.lower(): value for name, value in headers.items()}
+    required = ("timestamp", "nonce", "signature", "serial")
+    found = [values.get(f"wechatpay-{name}", "") for name in required]
+    missing = [f"Wechatpay-{name.title()}" for name, value in zip(required, found, strict=True) if not value.strip()]
+    if missing:
+        raise Unsigned(f"missing: {', '.join(missing)}")
+    if not all(value.isascii() and value.isprintable() for value in found):
+        raise SignatureInvalid("a signature header has characters that WeChat never sends")
+    return _SignatureHeaders(*found, values.get("wechatpay-signature-type"))
+
+
+def _check_freshness(timestamp: str, now: float, tolerance: int) -> None:
+    # Digits only: float("nan") would pass every comparison, int("１２") reads full-width digits.
+    if not (timestamp.isascii() and timestamp.isdigit()) or len(timestamp) > 12:
+        raise Stale(f"Wechatpay-Timestamp is {timestamp[:32]!r}, not Unix seconds")
+    skew = int(timestamp) - now
+    if abs(skew) > tolerance:
+        direction = "in the future" if skew > 0 else "old"
+        raise Stale(f"the timestamp is {abs(skew):.0f} s {direction}; allowed are {tolerance} s")
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("duplicate name")
+    return found
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name} is no JSON number")
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _moment(value: object) -> datetime | None:
+    return rfc3339(value) if isinstance(value, str) else None

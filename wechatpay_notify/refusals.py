@@ -1,0 +1,64 @@
+"""Refusals: keeping what was not proven, within a budget, so that a flood cannot fill the table.
+
+Never lets a refused request cost more than its budget, and never stores one in place of a genuine one.
+"""
+
+import time
+
+from django.core.cache import cache
+from django.db import DatabaseError
+
+from .conf import conf
+from .log import logger
+from .models import NotificationLog
+from .protocol import v2, v3
+from .protocol.errors import NotificationError
+from .protocol.results import storable
+
+MAX_STORED_BODY = 16 * 1024
+"""Bytes of an unproven body that are kept; the rest is cut and `detail` says so."""
+_PRUNE_AT_ONCE = 1000
+
+
+def count() -> int:
+    """Count one unproven request; which it is this minute, over all workers (one counter in Django's cache)."""
+    key = f"wechatpay_notify:unproven:{int(time.time() // 60)}"
+    try:
+        cache.add(key, 0, timeout=120)
+        return int(cache.incr(key))
+    except Exception:  # whatever the cache backend raises: then nothing unproven is stored
+        logger.warning("the cache failed; an unproven request was not stored", exc_info=True)
+        return int(conf.REJECTED_LOG_PER_MINUTE) + 1
+
+
+def prepare(row: NotificationLog) -> None:
+    """Cut the body and add the numbers the sender claims, so that the row is found by them."""
+    body = bytes(row.body)
+    claimed = _claims(row.api_version, body)
+    for name, limit in (("notification_id", 64), ("event_type", 64), ("out_trade_no", 32), ("transaction_id", 32)):
+        setattr(row, name, storable(claimed.get(name, ""))[:limit])
+    if len(body) > MAX_STORED_BODY:
+        row.body = body[:MAX_STORED_BODY]
+        row.detail = f"{row.detail} (body of {len(body)} bytes, cut)".strip()
+
+
+def prune(using: str) -> None:
+    """Keep the newest REJECTED_LOG_KEEP unproven rows."""
+    unproven = NotificationLog.objects.using(using).filter(verified=False).order_by("-pk").values_list("pk", flat=True)
+    try:
+        old = list(unproven[conf.REJECTED_LOG_KEEP : conf.REJECTED_LOG_KEEP + _PRUNE_AT_ONCE])
+        if old:
+            NotificationLog.objects.using(using).filter(pk__in=old).delete()
+    except DatabaseError:
+        logger.warning("unproven rows could not be pruned", exc_info=True)
+
+
+def _claims(version: str, body: bytes) -> dict[str, str]:
+    try:
+        if version == "v2":
+            return v2.parse_xml(body, "xml")
+        envelope = v3.strict_json(body, "the body")
+    except NotificationError:
+        return {}
+    claimed = {"notification_id": envelope.get("id"), "event_type": envelope.get("event_type")}
+    return {name: value for name, value in claimed.items() if isinstance(value, str)}

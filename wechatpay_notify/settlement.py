@@ -1,0 +1,236 @@
+"""Settlement: judge, record and tell the payments of one notification, or of one query answer.
+
+First the fact, then the telling: what happened is committed before any receiver runs.
+"""
+
+import dataclasses
+import time
+from typing import Any
+
+from django.db import DataError, IntegrityError, OperationalError, router, transaction
+from django.db.models import F
+from django.utils import timezone
+
+from . import delivery
+from .conf import conf
+from .contention import is_contention
+from .judgement import HEALED_BY_CONFIRMATION, Verdict, already_paid, judge, judge_event
+from .models import Discrepancy, NotificationLog, Order, SignalDelivery
+from .outcomes import OUTCOMES, worst
+from .protocol.types import Merchant, Notification, PaymentResult
+
+TX1_TRIES = 4
+"""The fact's transaction runs at most this often: once, and three more times after contention."""
+_ANSWER = ("outcome", "detail", "http_status", "duration_ms")
+
+
+class _Moved(Exception):
+    """The compare-and-set found the order changed since it was read."""
+
+
+class Settlement:
+    """One run down the line: judge, record (transaction 1), tell (transactions 2)."""
+
+    def __init__(
+        self,
+        merchant: Merchant,
+        notification: Notification | None,
+        row: NotificationLog | None,
+        started: float,
+        confirmed_by: str = "notification",
+    ) -> None:
+        self.using = router.db_for_write(SignalDelivery)
+        self.merchant, self.notification, self.row = merchant, notification, row
+        self.started, self.confirmed_by = started, confirmed_by
+
+    def run(self, payments: tuple[PaymentResult, ...]) -> str:
+        verdicts = self._record(payments)
+        code = _code(verdicts)
+        if _only_logged(verdicts):
+            return code
+        pending = self._pending(verdicts)
+        state, completed = delivery.run(
+            pending,
+            using=self.using,
+            deadline=self.started + conf.INLINE_SECONDS,
+            known=delivery.Known(self.row, {v.order.pk: v.order for v in verdicts if v.order is not None}),
+            complete=lambda: self._complete(code),
+        )
+        if state:
+            code = worst([code, state])
+        if not completed:
+            self._complete(code)
+        return code
+
+    def _record(self, payments: tuple[PaymentResult, ...]) -> list[Verdict]:
+        """Judge and commit the fact; again from the reading when somebody else was first."""
+        doubtful, plain = False, False
+        for attempt in range(1, TX1_TRIES + 1):
+            verdicts = self._judge(payments, doubtful)
+            try:
+                self._transaction_1(verdicts)
+                return verdicts
+            except (_Moved, IntegrityError, DataError, OperationalError) as error:
+                unstorable = _is_unstorable(error) and not plain
+                retry = isinstance(error, _Moved | IntegrityError) or is_contention(error) or unstorable
+                if attempt == TX1_TRIES or not retry:
+                    raise
+                doubtful = doubtful or isinstance(error, IntegrityError)
+                if unstorable:
+                    plain, payments = True, self._strip(payments)
+        raise AssertionError("unreachable: the last attempt returns or raises")
+
+    def _judge(self, payments: tuple[PaymentResult, ...], doubtful: bool) -> list[Verdict]:
+        verdicts = [
+            judge(result, self.merchant, self.using, notification=self.notification, doubtful=doubtful)
+            for result in payments
+        ]
+        if any(OUTCOMES[verdict.outcome].word for verdict in verdicts):
+            # All or nothing: one refused sub order holds the whole combined order.
+            verdicts = [verdict for verdict in verdicts if OUTCOMES[verdict.outcome].word]
+        elif all(verdict.outcome == "received" for verdict in verdicts) and self.notification is not None:
+            event = judge_event(self.notification, self.merchant.alias, self.using)
+            event.detail = "; ".join(verdict.detail for verdict in verdicts)
+            verdicts = [event]
+        return verdicts
+
+    def _transaction_1(self, verdicts: list[Verdict]) -> None:
+        """The fact. Its first statement is the compare-and-set; a plain redelivery writes only the log row."""
+        if self.row is not None:
+            self.row.pk = None
+            self.row.detail = "; ".join(verdict.detail for verdict in verdicts if verdict.detail)[:500]
+        if _only_logged(verdicts):
+            self._complete(_code(verdicts))
+            return
+        with transaction.atomic(using=self.using, durable=True):
+            for verdict in sorted((v for v in verdicts if v.settles), key=_by_order):
+                self._settle(verdict)
+            if self.row is not None:
+                self.row.save(using=self.using, force_insert=True)
+            rows: list[SignalDelivery] = []
+            for verdict in verdicts:
+                if verdict.reason:
+                    self._record_discrepancy(verdict)
+                if verdict.heals:
+                    self._heal(verdict)
+                if verdict.fresh:
+                    rows += delivery.rows_for(verdict, self.row, self._event())
+            if rows:
+                SignalDelivery.objects.using(self.using).bulk_create(rows, ignore_conflicts=True)
+
+    def _settle(self, verdict: Verdict) -> None:
+        order, result = verdict.order, verdict.result
+        assert order is not None and result is not None
+        pending = order.status == Order.Status.PENDING
+        if not Order.objects.settle(order, result, confirmed_by=self.confirmed_by):
+            raise _Moved
+        if pending and order.reference and order.settled_reference is None:
+            already_paid(verdict, result, self.merchant.alias, self.using)
+
+    def _record_discrepancy(self, verdict: Verdict) -> None:
+        result, now = verdict.result, timezone.now()
+        assert result is not None
+        rows = Discrepancy.objects.using(self.using)
+        if verdict.discrepancy is None:
+            verdict.discrepancy = rows.create(
+                merchant=self.merchant.alias,
+                out_trade_no=result.out_trade_no,
+                transaction_id=result.transaction_id,
+                reason=verdict.reason,
+                order=verdict.order,
+                amount=result.amount,
+                currency=result.currency,
+                expected_amount=verdict.order.amount if verdict.order else None,
+            )
+            verdict.subject = f"discrepancy:{verdict.discrepancy.pk}"
+            return
+        again = rows.filter(pk=verdict.discrepancy.pk)
+        # A receiver may hold the row: then this time goes uncounted rather than wait for it.
+        if not delivery.skips_locked(self.using) or list(again.select_for_update(skip_locked=True).values_list("pk")):
+            again.update(times=F("times") + 1, last_seen=now)
+
+    def _heal(self, verdict: Verdict) -> None:
+        """The payment is confirmed after all: close its discrepancies, drop what was still to be told of them."""
+        result = verdict.result
+        assert result is not None
+        healed = Discrepancy.objects.using(self.using).filter(
+            merchant=self.merchant.alias,
+            out_trade_no=result.out_trade_no,
+            transaction_id=result.transaction_id,
+            reason__in=HEALED_BY_CONFIRMATION,
+            resolved_at=None,
+        )
+        pks = list(healed.values_list("pk", flat=True))
+        healed.update(resolved_at=timezone.now(), resolution="this payment was confirmed later")
+        for row in SignalDelivery.objects.using(self.using).filter(
+            signal="payment_unexpected",
+            subject__in=[f"discrepancy:{pk}" for pk in pks],
+            status=SignalDelivery.Status.PENDING,
+        ):
+            if delivery.claim(row.pk, (), self.using) == "mine":
+                SignalDelivery.objects.using(self.using).filter(pk=row.pk).delete()
+
+    def _pending(self, verdicts: list[Verdict]) -> list[SignalDelivery]:
+        """What is due of these facts: rows recorded earlier, and those just made."""
+        made = [verdict for verdict in verdicts if verdict.fresh and verdict.subject]
+        rows = [row for verdict in verdicts for row in verdict.pending]
+        if made:
+            rows += SignalDelivery.objects.using(self.using).filter(
+                subject__in=[verdict.subject for verdict in made], status=SignalDelivery.Status.PENDING
+            )
+        now = timezone.now()
+        waiting = {verdict.subject for verdict in verdicts if verdict.outcome == "unknown_order"}
+        due = [row for row in rows if row.subject not in waiting or row.next_attempt_at <= now]
+        return sorted(due, key=lambda row: row.pk)
+
+    def _complete(self, code: str) -> None:
+        if self.row is not None:
+            answer(self.row, code, self.started)
+            if self.row.pk is None:
+                self.row.save(using=self.using, force_insert=True)
+            else:
+                self.row.save(using=self.using, update_fields=_ANSWER)
+
+    def _event(self) -> dict[str, Any]:
+        if self.notification is None:
+            return {}
+        return {"event_type": self.notification.event_type, "resource": dict(self.notification.resource)}
+
+    def _strip(self, payments: tuple[PaymentResult, ...]) -> tuple[PaymentResult, ...]:
+        """The database refused a text: bytes and numbers alone are stored, no money is lost over an `attach`."""
+        if self.row is not None:
+            self.row.headers, self.row.resource, self.row.event_type, self.row.notification_id = {}, None, "", ""
+        free_texts = {"attach": "", "openid": "", "sub_openid": "", "bank_type": "", "trade_type": ""}
+        return tuple(dataclasses.replace(result, **free_texts) for result in payments)
+
+
+def _only_logged(verdicts: list[Verdict]) -> bool:
+    """Whether there is nothing to record or tell but the log row, so that one statement does for both."""
+    return not any(v.settles or v.reason or v.heals or v.fresh or v.pending for v in verdicts)
+
+
+def _code(verdicts: list[Verdict]) -> str:
+    """The outcome, if every receiver that is due now succeeds."""
+    return worst([_after_telling(verdict) for verdict in verdicts])
+
+
+def _after_telling(verdict: Verdict) -> str:
+    """The outcome once the verdict's pending rows have run: a redelivery that ran something confirmed it."""
+    if verdict.outcome == "duplicate" and verdict.pending:
+        return "confirmed" if any(row.signal == "payment_confirmed" for row in verdict.pending) else "unexpected"
+    return verdict.outcome
+
+
+def _by_order(verdict: Verdict) -> int:
+    return verdict.order.pk if verdict.order else 0
+
+
+def _is_unstorable(error: Exception) -> bool:
+    # 1366: MySQL's "incorrect string value", as for emoji in utf8mb3.
+    return isinstance(error, DataError) or (isinstance(error, OperationalError) and error.args[:1] == (1366,))
+
+
+def answer(row: NotificationLog, code: str, started: float) -> None:
+    row.outcome = code
+    row.http_status = OUTCOMES[code].http_status("v2" if row.api_version == "v2" else "v3")
+    row.duration_ms = int((time.monotonic() - started) * 1000)

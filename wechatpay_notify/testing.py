@@ -1,0 +1,264 @@
+"""A pretend WeChat Pay: signs real v3 and v2 notifications with throw-away keys, for tests, demos and development.
+
+Never used by the app itself, and its keys are refused by a system check outside of DEBUG.
+"""
+
+import base64
+import http.client
+import json
+import os
+import secrets
+import time
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+from xml.sax.saxutils import escape
+
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+
+from .protocol import v2, v3
+from .protocol.keys import DEVELOPMENT_SERIAL
+from .protocol.moments import BEIJING
+from .protocol.types import SignType
+
+MCHID = "1900000109"
+APPID = "wxd678efh567hg6787"
+OPENID = "oUpF8uMuAJO_M2pxb1Q9zNjWeS6o"
+
+
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """A request as WeChat would send it."""
+
+    headers: dict[str, str]
+    body: bytes
+
+    def post(self, client: Any, path: str, **extra: Any) -> Any:
+        """Post it with a Django test client.
+
+        `client.generic`, because `client.post` re-encodes a signed body for some content types.
+        """
+        return client.generic(
+            "POST", path, self.body, content_type=self.headers["Content-Type"], headers=self.headers, **extra
+        )
+
+    def send(self, url: str, *, timeout: float = 10) -> tuple[int, bytes]:
+        """Send it over HTTP; returns status and body. `timeout` in seconds. Raises OSError."""
+        parts = urlsplit(url)
+        connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=timeout)
+        try:
+            connection.request("POST", parts.path, self.body, self.headers)
+            response = connection.getresponse()
+            return response.status, response.read()
+        finally:
+            connection.close()
+
+    def with_body(self, body: bytes) -> "Signed":
+        """The same signature over other bytes: a tampered request."""
+        return Signed(self.headers, body)
+
+
+@dataclass(frozen=True, slots=True)
+class Platform:
+    """One pretend WeChat with one merchant's keys.
+
+    `merchant()` is the entry for MERCHANTS, `payment_v3` and `payment_v2` make whole payment notifications, `v3` and
+    `v2` sign anything.
+    """
+
+    mchid: str = MCHID
+    appid: str = APPID
+    serial: str = DEVELOPMENT_SERIAL
+    private_key: RSAPrivateKey = field(default_factory=lambda: _throw_away_key(), repr=False)
+    api_v3_key: str = field(default_factory=lambda: secrets.token_hex(16), repr=False)
+    api_v2_key: str = field(default_factory=lambda: secrets.token_hex(16), repr=False)
+
+    def merchant(self, **overrides: Any) -> dict[str, Any]:
+        """This merchant as an entry of the MERCHANTS setting."""
+        return {
+            "MCHID": self.mchid,
+            "API_V3_KEY": self.api_v3_key,
+            "PLATFORM_KEYS": {self.serial: self.public_pem()},
+            "API_V2_KEY": self.api_v2_key,
+        } | overrides
+
+    def public_pem(self) -> str:
+        """The WeChat Pay public key that belongs in PLATFORM_KEYS."""
+        public_key = self.private_key.public_key()
+        return public_key.public_bytes(
+            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+        ).decode()
+
+    def payment_v3(
+        self,
+        out_trade_no: str,
+        amount: int,
+        *,
+        transaction_id: str = "",
+        notification_id: str = "",
+        event_type: str = "TRANSACTION.SUCCESS",
+        timestamp: int | None = None,
+        **fields: Any,
+    ) -> Signed:
+        """A v3 payment of a direct merchant; `fields` replace or add resource fields. `amount` in fen."""
+        return self.v3(
+            event_type,
+            self.payment_resource(out_trade_no, amount, transaction_id=transaction_id, **fields),
+            notification_id=notification_id,
+            timestamp=timestamp,
+        )
+
+    def payment_resource(
+        self, out_trade_no: str, amount: int, *, transaction_id: str = "", **fields: Any
+    ) -> dict[str, Any]:
+        """The resource of a v3 payment, as it is before encryption."""
+        return {
+            "mchid": self.mchid,
+            "appid": self.appid,
+            "out_trade_no": out_trade_no,
+            "transaction_id": transaction_id or transaction_number(),
+            "trade_type": "JSAPI",
+            "trade_state": "SUCCESS",
+            "trade_state_desc": "支付成功",
+            "bank_type": "OTHERS",
+            "attach": "",
+            "success_time": datetime.now(BEIJING).isoformat(timespec="seconds"),
+            "payer": {"openid": OPENID},
+            "amount": {"total": amount, "payer_total": amount, "currency": "CNY", "payer_currency": "CNY"},
+        } | fields
+
+    def payment_v2(
+        self,
+        out_trade_no: str,
+        amount: int,
+        *,
+        transaction_id: str = "",
+        sign_type: SignType = "MD5",
+        **fields: str,
+    ) -> Signed:
+        """A v2 payment of a direct merchant; `fields` replace or add elements. `amount` in fen."""
+        return self.v2(
+            {
+                "return_code": "SUCCESS",
+                "result_code": "SUCCESS",
+                "appid": self.appid,
+                "mch_id": self.mchid,
+                "nonce_str": uuid.uuid4().hex,
+                "openid": OPENID,
+                "is_subscribe": "N",
+                "trade_type": "JSAPI",
+                "bank_type": "OTHERS",
+                "total_fee": str(amount),
+                "fee_type": "CNY",
+                "cash_fee": str(amount),
+                "transaction_id": transaction_id or transaction_number(),
+                "out_trade_no": out_trade_no,
+                "time_end": datetime.now(BEIJING).strftime("%Y%m%d%H%M%S"),
+            }
+            | fields,
+            sign_type=sign_type,
+        )
+
+    def v3(
+        self,
+        event_type: str,
+        resource: Mapping[str, Any],
+        *,
+        notification_id: str = "",
+        timestamp: int | None = None,
+        **envelope: Any,
+    ) -> Signed:
+        """Any v3 notification: encrypts `resource`, signs the body. `timestamp` in Unix seconds, now by default."""
+        body = {
+            "id": notification_id or str(uuid.uuid4()),
+            "create_time": datetime.now(BEIJING).isoformat(timespec="seconds"),
+            "resource_type": "encrypt-resource",
+            "event_type": event_type,
+            "summary": "通知",
+            "resource": self.encrypt(json.dumps(resource, ensure_ascii=False).encode()),
+        } | envelope
+        return self.sign_v3(json.dumps(body, ensure_ascii=False).encode(), timestamp=timestamp)
+
+    def encrypt(self, plaintext: bytes, *, associated_data: str = "transaction") -> dict[str, str]:
+        """A `resource` object around this plaintext."""
+        nonce = secrets.token_hex(6)
+        sealed = AESGCM(self.api_v3_key.encode()).encrypt(nonce.encode(), plaintext, associated_data.encode())
+        return {
+            "original_type": "transaction",
+            "algorithm": v3.RESOURCE_ALGORITHM,
+            "ciphertext": base64.b64encode(sealed).decode(),
+            "associated_data": associated_data,
+            "nonce": nonce,
+        }
+
+    def sign_v3(self, body: bytes, *, timestamp: int | None = None) -> Signed:
+        """These exact bytes, signed now (or at `timestamp`)."""
+        moment, nonce = str(int(time.time()) if timestamp is None else timestamp), secrets.token_hex(16)
+        message = f"{moment}\n{nonce}\n".encode() + body + b"\n"
+        signature = self.private_key.sign(message, PKCS1v15(), SHA256())
+        headers = {
+            "Content-Type": "application/json",
+            "User-Agent": "Mozilla/4.0",
+            "Request-ID": str(uuid.uuid4()),
+            "Wechatpay-Timestamp": moment,
+            "Wechatpay-Nonce": nonce,
+            "Wechatpay-Serial": self.serial,
+            "Wechatpay-Signature": base64.b64encode(signature).decode(),
+            "Wechatpay-Signature-Type": v3.SIGNATURE_TYPE,
+        }
+        return Signed(headers, body)
+
+    def v2(self, fields: Mapping[str, str], *, sign_type: SignType = "MD5") -> Signed:
+        """Any v2 notice: adds `sign`, writes the XML. No sign_type element, as WeChat leaves it out."""
+        sign = v2.signature(fields, self.api_v2_key, sign_type)
+        return xml(dict(fields) | {"sign": sign})
+
+
+def xml(fields: Mapping[str, str]) -> Signed:
+    """These elements as WeChat writes XML, whatever `sign` they hold."""
+    text = "".join(f"<{name}>{escape(value)}</{name}>" for name, value in fields.items())
+    return Signed({"Content-Type": "text/xml", "User-Agent": "Mozilla/4.0"}, f"<xml>{text}</xml>".encode())
+
+
+def transaction_number() -> str:
+    """A transaction number of WeChat's form: 28 digits."""
+    return f"42{secrets.randbelow(10**26):026d}"
+
+
+def development_platform(directory: str | os.PathLike[str]) -> Platform:
+    """The Platform whose keys lie in this directory; made there on first use, for one developer's machine."""
+    path = Path(directory) / "platform.json"
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        made = Platform()
+        pem = made.private_key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+        text = json.dumps({"key": pem.decode(), "api_v3_key": made.api_v3_key, "api_v2_key": made.api_v2_key})
+        draft = path.with_suffix(f".{os.getpid()}")
+        draft.touch(mode=0o600)
+        draft.write_text(text)
+        draft.replace(path)
+    stored = json.loads(path.read_text())
+    key = serialization.load_pem_private_key(stored["key"].encode(), password=None)
+    assert isinstance(key, RSAPrivateKey)
+    return Platform(private_key=key, api_v3_key=stored["api_v3_key"], api_v2_key=stored["api_v2_key"])
+
+
+def development_merchant(directory: str | os.PathLike[str], **overrides: Any) -> dict[str, Any]:
+    """An entry for MERCHANTS in development settings, with keys of its own kept in this directory."""
+    return development_platform(directory).merchant(**overrides)
+
+
+@cache
+def _throw_away_key() -> RSAPrivateKey:
+    return generate_private_key(public_exponent=65537, key_size=2048)

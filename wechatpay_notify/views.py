@@ -1,0 +1,101 @@
+"""The callbacks: plain synchronous Django views that read the raw bytes first and answer in WeChat's form.
+
+Never a DRF view (a host's REST_FRAMEWORK settings would answer for us), never behind CSRF, login or ATOMIC_REQUESTS.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import RawPostDataException, UnreadablePostError
+from django.views import View
+
+from . import processing
+from .conf import DEFAULT_ALIAS, MerchantConfig, conf
+from .log import logger
+from .outcomes import OUTCOMES, Outcome
+from .protocol.types import Version
+from .protocol.v2 import MAX_XML_BYTES
+
+
+class NotifyView(View):
+    """Takes v2 and v3, told apart by the first byte that is no white space."""
+
+    http_method_names = ["post"]
+    version: Version | None = None
+    merchant: str | None = None
+    """Alias, for a view mounted on a path of the shop's own: `V2NotifyView.as_view(merchant="default")`."""
+
+    @classmethod
+    def as_view(cls, **initkwargs: Any) -> Callable[..., HttpResponse]:
+        view: Any = super().as_view(**initkwargs)
+        view.csrf_exempt = True
+        view.login_required = False  # for LoginRequiredMiddleware
+        # Under ATOMIC_REQUESTS the log row of a failure would be rolled back with it: cover every alias.
+        for alias in settings.DATABASES:
+            view = transaction.non_atomic_requests(using=alias)(view)
+        return view  # type: ignore[no-any-return]
+
+    def post(self, request: HttpRequest, alias: str | None = None) -> HttpResponse:
+        alias = alias or self.merchant or DEFAULT_ALIAS
+        body = _read(request, MAX_XML_BYTES if self.version == "v2" else conf.MAX_BODY_BYTES)
+        version = self.version or ("v2" if (body or b"").lstrip()[:1] == b"<" else "v3")
+        try:
+            config = conf.merchant(alias)
+        except Exception:
+            logger.exception("the merchant provider raised for %s", ascii(alias)[:64])
+            return _answer(version, OUTCOMES["unavailable"])
+        if config is None or not config.takes(version):
+            logger.info("no merchant %s that takes %s", ascii(alias)[:64], version)
+            return _respond(version, 404, "rejected")
+        return self._receive(request, version, body, config)
+
+    def _receive(
+        self, request: HttpRequest, version: Version, body: bytes | None, config: MerchantConfig
+    ) -> HttpResponse:
+        sender = request.META.get("REMOTE_ADDR")
+        return _answer(version, processing.receive(version, request.headers, body, config, remote_addr=sender))
+
+
+class V2NotifyView(NotifyView):
+    """Takes API v2 XML alone."""
+
+    version = "v2"
+
+
+class V3NotifyView(NotifyView):
+    """Takes API v3 JSON alone."""
+
+    version = "v3"
+
+
+def _read(request: HttpRequest, limit: int) -> bytes | None:
+    """The exact bytes of the body; None if there are more than `limit`; empty if something read them before us.
+
+    `read()` and not `body`: DATA_UPLOAD_MAX_MEMORY_SIZE is for forms, and a body without a length has none to check.
+    """
+    length = request.META.get("CONTENT_LENGTH") or ""
+    if length.isascii() and length.isdigit() and (len(length) > 18 or int(length) > limit):
+        return None
+    try:
+        body: bytes = request.read(limit + 1)
+    except (RawPostDataException, UnreadablePostError):
+        return b""
+    if not hasattr(request, "_body"):
+        request._body = body  # for a middleware that looks at request.body after us
+    return body if len(body) <= limit else None
+
+
+def _answer(version: Version, outcome: Outcome) -> HttpResponse:
+    return _respond(version, outcome.http_status(version), outcome.word)
+
+
+def _respond(version: Version, status: int, word: str) -> HttpResponse:
+    """WeChat's two forms of answer (protocol, 1.9 and 2.8); `word` "" is success."""
+    if version == "v2":
+        code, message = ("FAIL", word) if word else ("SUCCESS", "OK")
+        text = f"<xml><return_code><![CDATA[{code}]]></return_code><return_msg><![CDATA[{message}]]></return_msg></xml>"
+        return HttpResponse(text, status=status, content_type="text/xml")
+    return JsonResponse({"code": "FAIL", "message": word} if word else {"code": "SUCCESS"}, status=status)
