@@ -92,11 +92,13 @@ class Conf:
     @cached_property
     def merchant_for(self) -> Callable[[str], Merchant | None] | None:
         """The host's own provider, when MERCHANTS is a callable or its dotted path."""
-        return _callable(self.MERCHANTS)
+        provider: Callable[[str], Merchant | None] | None = _callable(self.MERCHANTS)
+        return provider
 
     @cached_property
     def order_resolver(self) -> Resolver | None:
-        return _callable(self.ORDER_RESOLVER)
+        resolver: Resolver | None = _callable(self.ORDER_RESOLVER)
+        return resolver
 
     @property
     def _tolerance(self) -> int:

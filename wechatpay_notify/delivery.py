@@ -95,7 +95,7 @@ def run(
         else:
             last = number == len(rows) - 1 and not state
             others = [other.pk for other in rows[number + 1 :]]
-            told = _tell(row, receiver, others, using, known, complete if last else None)
+            told = _tell(row, receiver, others=others, using=using, known=known, complete=complete if last else None)
             if told == "busy":
                 return state or "busy", False
             if told == "failed":
@@ -128,6 +128,7 @@ def skips_locked(using: str) -> bool:
 def _tell(
     row: SignalDelivery,
     receiver: Receiver,
+    *,
     others: list[int],
     using: str,
     known: Known,

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists
 
 from .conf import conf
 from .models import Discrepancy, Order, OrderMismatch, SignalDelivery
@@ -33,7 +33,8 @@ class Verdict:
     outcome: str
     result: PaymentResult | None = None
     order: Order | None = None
-    settles: bool = False
+    settles: Order | None = None
+    """The order to move to paid."""
     signal: str = ""
     """Ledger signal to send, "" for none."""
     subject: str = ""
@@ -48,6 +49,13 @@ class Verdict:
     detail: str = ""
     pending: list[SignalDelivery] = field(default_factory=list)
     """Deliveries recorded earlier for this payment and not done."""
+
+    @property
+    def payment(self) -> PaymentResult:
+        """The result; every verdict that settles, records a discrepancy or heals one has it."""
+        if self.result is None:
+            raise TypeError("this verdict is about no payment")
+        return self.result
 
 
 def judge(
@@ -67,40 +75,8 @@ def judge(
         return _judge_failed(result, order, using, notification.digest if notification else "")
     order = order or _resolve(result, merchant.alias, using)
     if order is None:
-        return _discrepancy(result, merchant, "unknown_order", Discrepancy.Reason.UNKNOWN_ORDER, using)
-    stranger = _not_as_ordered(result, order)
-    if stranger:
-        return Verdict(result=result, outcome="wrong_merchant", order=order, detail=stranger)
-    if order.status == Order.Status.PAID and order.transaction_id == result.transaction_id:
-        return Verdict(
-            result=result,
-            outcome="duplicate",
-            order=order,
-            heals=order.has_open_discrepancy,
-            pending=_pending(using, result, order=order),
-        )
-    if (order.amount, order.currency) != (result.amount, result.currency):
-        verdict = _discrepancy(result, merchant, "amount_mismatch", Discrepancy.Reason.AMOUNT_MISMATCH, using, order)
-        verdict.detail = f"paid {result.amount} {result.currency}, ordered {order.amount} {order.currency}"
-        return verdict
-    if (doubtful or order.status != Order.Status.PENDING) and _belongs_elsewhere(result, order, using):
-        return _discrepancy(result, merchant, "conflict", Discrepancy.Reason.CONFLICT, using, order)
-    if order.status == Order.Status.PAID:
-        return _discrepancy(result, merchant, "unexpected", Discrepancy.Reason.ALREADY_PAID, using, order)
-    if order.status == Order.Status.CLOSED:
-        verdict = _discrepancy(result, merchant, "unexpected", Discrepancy.Reason.ORDER_CLOSED, using, order)
-        verdict.settles = True
-        return verdict
-    return Verdict(
-        result=result,
-        outcome="confirmed",
-        order=order,
-        settles=True,
-        signal="payment_confirmed",
-        subject=f"order:{order.pk}",
-        fresh=True,
-        heals=order.has_open_discrepancy,
-    )
+        return _discrepancy(result, merchant, using, "unknown_order", reason=Discrepancy.Reason.UNKNOWN_ORDER)
+    return _judge_order(result, order, merchant, using, doubtful=doubtful)
 
 
 def judge_event(notification: Notification, alias: str, using: str) -> Verdict:
@@ -154,6 +130,47 @@ def _find(result: PaymentResult, alias: str, using: str) -> Any:
     )
     found = Order.objects.using(using).filter(**numbers).annotate(has_open_discrepancy=Exists(discrepancies))
     return next((order for order in found if all(getattr(order, k) == v for k, v in numbers.items())), None)
+
+
+def _judge_order(  # noqa: PLR0911 (a list of guards, each with its outcome)
+    result: PaymentResult, order: Any, merchant: Merchant, using: str, *, doubtful: bool
+) -> Verdict:
+    """Compare a payment that succeeded with the order it names."""
+    stranger = _not_as_ordered(result, order)
+    if stranger:
+        return Verdict(result=result, outcome="wrong_merchant", order=order, detail=stranger)
+    if order.status == Order.Status.PAID and order.transaction_id == result.transaction_id:
+        return Verdict(
+            result=result,
+            outcome="duplicate",
+            order=order,
+            heals=order.has_open_discrepancy,
+            pending=_pending(using, result, order=order),
+        )
+    if (order.amount, order.currency) != (result.amount, result.currency):
+        reason = Discrepancy.Reason.AMOUNT_MISMATCH
+        verdict = _discrepancy(result, merchant, using, "amount_mismatch", reason=reason, order=order)
+        verdict.detail = f"paid {result.amount} {result.currency}, ordered {order.amount} {order.currency}"
+        return verdict
+    if (doubtful or order.status != Order.Status.PENDING) and _belongs_elsewhere(result, order, using):
+        return _discrepancy(result, merchant, using, "conflict", reason=Discrepancy.Reason.CONFLICT, order=order)
+    if order.status == Order.Status.PAID:
+        return _discrepancy(result, merchant, using, "unexpected", reason=Discrepancy.Reason.ALREADY_PAID, order=order)
+    if order.status == Order.Status.CLOSED:
+        reason = Discrepancy.Reason.ORDER_CLOSED
+        verdict = _discrepancy(result, merchant, using, "unexpected", reason=reason, order=order)
+        verdict.settles = order
+        return verdict
+    return Verdict(
+        result=result,
+        outcome="confirmed",
+        order=order,
+        settles=order,
+        signal="payment_confirmed",
+        subject=f"order:{order.pk}",
+        fresh=True,
+        heals=order.has_open_discrepancy,
+    )
 
 
 def _resolve(result: PaymentResult, alias: str, using: str) -> Any:
@@ -213,7 +230,7 @@ def _told(outcome: str, signal: str, subject: str, using: str) -> Verdict:
 
 
 def _discrepancy(
-    result: PaymentResult, merchant: Merchant, outcome: str, reason: str, using: str, order: Order | None = None
+    result: PaymentResult, merchant: Merchant, using: str, outcome: str, *, reason: str, order: Order | None = None
 ) -> Verdict:
     recorded = _recorded(result, merchant.alias, reason, using)
     subject = f"discrepancy:{recorded.pk}" if recorded else ""

@@ -22,5 +22,5 @@ def report(row: NotificationLog, outcome: Outcome) -> None:
         "out_trade_no": row.out_trade_no,
         "transaction_id": row.transaction_id,
     }
-    line = " ".join(f"{name}={ascii(value)}" for name, value in numbers.items() if value)
+    line = " ".join(f"{name}={value!a}" for name, value in numbers.items() if value)
     logger.log(outcome.level, "%s %s", line, ascii(row.detail[:MAX_DETAIL]), extra=numbers)

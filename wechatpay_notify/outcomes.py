@@ -64,8 +64,8 @@ _ROWS = (
         "retry",
         logging.ERROR,
         _(
-            "The payment is recorded, but a receiver raised or there was no time left to start one. See the error at the "
-            "delivery and mend the receiver; WeChat sends again for 24 hours and only what failed runs again."
+            "The payment is recorded, but a receiver raised or there was no time left to start one. See the error at "
+            "the delivery and mend the receiver; WeChat sends again for 24 hours and only what failed runs again."
         ),
     ),
     Outcome(
@@ -74,8 +74,8 @@ _ROWS = (
         "retry",
         logging.ERROR,
         _(
-            "The payment is recorded, but nothing is connected to payment_confirmed. Import the module with the receiver "
-            "in your AppConfig.ready(); the next notification then runs it."
+            "The payment is recorded, but nothing is connected to payment_confirmed. Import the module with the "
+            "receiver in your AppConfig.ready(); the next notification then runs it."
         ),
     ),
     Outcome(
@@ -102,8 +102,8 @@ _ROWS = (
         "rejected",
         logging.ERROR,
         _(
-            "The amount or currency paid is not what the order says. Compare both in the minor unit (fen). If the record is "
-            "wrong, mend it and the next attempt confirms; if not, refund the payment."
+            "The amount or currency paid is not what the order says. Compare both in the minor unit (fen). If the "
+            "record is wrong, mend it and the next attempt confirms; if not, refund the payment."
         ),
     ),
     Outcome(
@@ -111,9 +111,7 @@ _ROWS = (
         409,
         "rejected",
         logging.ERROR,
-        _(
-            "This WeChat transaction already belongs to another order. Find out which order it paid for before you ship."
-        ),
+        _("This WeChat transaction already belongs to another order. Find out which one it paid for before you ship."),
     ),
     Outcome(
         "wrong_merchant",
@@ -121,8 +119,8 @@ _ROWS = (
         "rejected",
         logging.WARNING,
         _(
-            "The payment is genuine but another merchant's: mchid, appid or sub_mchid is not the one configured for this "
-            "URL or recorded with the order. Check MCHID, APPIDS and SUB_MCHIDS, and the notify_url given when ordering."
+            "The payment is genuine but another merchant's: mchid, appid or sub_mchid is not the one configured for "
+            "this URL or recorded with the order. Check MCHID, APPIDS, SUB_MCHIDS and the notify_url you order with."
         ),
     ),
     _refusal(errors.Malformed, 400, "malformed"),

@@ -103,8 +103,8 @@ class Settlement:
             self._complete(_code(verdicts))
             return
         with transaction.atomic(using=self.using, durable=True):
-            for verdict in sorted((v for v in verdicts if v.settles), key=_by_order):
-                self._settle(verdict)
+            for verdict, order in _settling(verdicts):
+                self._settle(verdict, order)
             if self.row is not None:
                 self.row.save(using=self.using, force_insert=True)
             rows: list[SignalDelivery] = []
@@ -118,9 +118,8 @@ class Settlement:
             if rows:
                 SignalDelivery.objects.using(self.using).bulk_create(rows, ignore_conflicts=True)
 
-    def _settle(self, verdict: Verdict) -> None:
-        order, result = verdict.order, verdict.result
-        assert order is not None and result is not None
+    def _settle(self, verdict: Verdict, order: Order) -> None:
+        result = verdict.payment
         pending = order.status == Order.Status.PENDING
         if not Order.objects.settle(order, result, confirmed_by=self.confirmed_by):
             raise _Moved
@@ -128,8 +127,7 @@ class Settlement:
             already_paid(verdict, result, self.merchant.alias, self.using)
 
     def _record_discrepancy(self, verdict: Verdict) -> None:
-        result, now = verdict.result, timezone.now()
-        assert result is not None
+        result, now = verdict.payment, timezone.now()
         rows = Discrepancy.objects.using(self.using)
         if verdict.discrepancy is None:
             verdict.discrepancy = rows.create(
@@ -151,8 +149,7 @@ class Settlement:
 
     def _heal(self, verdict: Verdict) -> None:
         """The payment is confirmed after all: close its discrepancies, drop what was still to be told of them."""
-        result = verdict.result
-        assert result is not None
+        result = verdict.payment
         healed = Discrepancy.objects.using(self.using).filter(
             merchant=self.merchant.alias,
             out_trade_no=result.out_trade_no,
@@ -200,8 +197,10 @@ class Settlement:
         """The database refused a text: bytes and numbers alone are stored, no money is lost over an `attach`."""
         if self.row is not None:
             self.row.headers, self.row.resource, self.row.event_type, self.row.notification_id = {}, None, "", ""
-        free_texts = {"attach": "", "openid": "", "sub_openid": "", "bank_type": "", "trade_type": ""}
-        return tuple(dataclasses.replace(result, **free_texts) for result in payments)
+        return tuple(
+            dataclasses.replace(result, attach="", openid="", sub_openid="", bank_type="", trade_type="")
+            for result in payments
+        )
 
 
 def _only_logged(verdicts: list[Verdict]) -> bool:
@@ -221,8 +220,9 @@ def _after_telling(verdict: Verdict) -> str:
     return verdict.outcome
 
 
-def _by_order(verdict: Verdict) -> int:
-    return verdict.order.pk if verdict.order else 0
+def _settling(verdicts: list[Verdict]) -> list[tuple[Verdict, Order]]:
+    """The orders to settle, always in the same sequence, so that two combined notifications cannot deadlock."""
+    return sorted(((v, v.settles) for v in verdicts if v.settles), key=lambda pair: pair[1].pk)
 
 
 def _is_unstorable(error: Exception) -> bool:

@@ -1,6 +1,7 @@
 """What the shop connects to: signals whose receivers are told through the ledger, each by its name.
 
-Never sent directly by the app (notification_rejected apart): delivery.py calls each receiver in a transaction of its own.
+Never sent directly by the app (notification_rejected apart): delivery.py calls each receiver, in a transaction of
+its own.
 """
 
 import weakref
@@ -86,7 +87,7 @@ def receiver_name(receiver: Any, dispatch_uid: Hashable | None) -> str:
 
 def _reference(receiver: Receiver) -> Callable[[], Receiver | None]:
     if hasattr(receiver, "__self__") and hasattr(receiver, "__func__"):
-        return weakref.WeakMethod(receiver)  # type: ignore[arg-type]
+        return weakref.WeakMethod(receiver)
     return weakref.ref(receiver)
 
 

@@ -35,6 +35,11 @@ APPID = "wxd678efh567hg6787"
 OPENID = "oUpF8uMuAJO_M2pxb1Q9zNjWeS6o"
 
 
+@cache
+def _throw_away_key() -> RSAPrivateKey:
+    return generate_private_key(public_exponent=65537, key_size=2048)
+
+
 @dataclass(frozen=True, slots=True)
 class Signed:
     """A request as WeChat would send it."""
@@ -78,7 +83,7 @@ class Platform:
     mchid: str = MCHID
     appid: str = APPID
     serial: str = DEVELOPMENT_SERIAL
-    private_key: RSAPrivateKey = field(default_factory=lambda: _throw_away_key(), repr=False)
+    private_key: RSAPrivateKey = field(default_factory=_throw_away_key, repr=False)
     api_v3_key: str = field(default_factory=lambda: secrets.token_hex(16), repr=False)
     api_v2_key: str = field(default_factory=lambda: secrets.token_hex(16), repr=False)
 
@@ -250,15 +255,11 @@ def development_platform(directory: str | os.PathLike[str]) -> Platform:
         draft.replace(path)
     stored = json.loads(path.read_text())
     key = serialization.load_pem_private_key(stored["key"].encode(), password=None)
-    assert isinstance(key, RSAPrivateKey)
+    if not isinstance(key, RSAPrivateKey):
+        raise TypeError(f"{path} holds no RSA key: remove it, it will be made anew")
     return Platform(private_key=key, api_v3_key=stored["api_v3_key"], api_v2_key=stored["api_v2_key"])
 
 
 def development_merchant(directory: str | os.PathLike[str], **overrides: Any) -> dict[str, Any]:
     """An entry for MERCHANTS in development settings, with keys of its own kept in this directory."""
     return development_platform(directory).merchant(**overrides)
-
-
-@cache
-def _throw_away_key() -> RSAPrivateKey:
-    return generate_private_key(public_exponent=65537, key_size=2048)

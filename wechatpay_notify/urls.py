@@ -33,8 +33,8 @@ def notify_url(*, merchant: str = DEFAULT_ALIAS, version: Version | None = None,
     """The absolute URL to hand to WeChat as `notify_url` when ordering.
 
     `base_url` (default BASE_URL), never the Host header, says where the shop is; `version` None is the URL that takes
-    v2 and v3. Raises InvalidNotifyURL for what WeChat refuses: no http(s), a query string, localhost, a private address,
-    over 255 characters (protocol, 1.1).
+    v2 and v3. Raises InvalidNotifyURL for what WeChat refuses: no http(s), a query string, localhost, a private
+    address, over 255 characters (protocol, 1.1).
     """
     base = base_url or conf.BASE_URL
     if not base:
@@ -49,7 +49,7 @@ def notify_url(*, merchant: str = DEFAULT_ALIAS, version: Version | None = None,
     return url
 
 
-def _problem(url: str) -> str:
+def _problem(url: str) -> str:  # noqa: PLR0911 (a list of guards)
     try:
         parts = urlsplit(url)
         host = parts.hostname or ""

@@ -11,9 +11,10 @@ from django.db import IntegrityError, models, router, transaction
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from ..conf import DEFAULT_ALIAS, conf
-from ..protocol.results import ORDER_NUMBER
-from ..protocol.types import PaymentResult
+from wechatpay_notify.conf import DEFAULT_ALIAS, conf
+from wechatpay_notify.protocol.results import ORDER_NUMBER
+from wechatpay_notify.protocol.types import PaymentResult
+
 from .fields import ExactCharField
 
 
@@ -109,8 +110,21 @@ class Order(models.Model):
         BILL = "bill", _("bill")
 
     FACTS = frozenset(
-        "status settled_reference transaction_id payer_total refunded_amount trade_type bank_type openid sub_openid "
-        "attach paid_at closed_at confirmed_by".split()
+        {
+            "status",
+            "settled_reference",
+            "transaction_id",
+            "payer_total",
+            "refunded_amount",
+            "trade_type",
+            "bank_type",
+            "openid",
+            "sub_openid",
+            "attach",
+            "paid_at",
+            "closed_at",
+            "confirmed_by",
+        }
     )
     """Columns that only the verbs write."""
 
@@ -157,12 +171,12 @@ class Order(models.Model):
         indexes = (models.Index(fields=["reference"], name="wechatpay_order_reference"),)
 
     def __str__(self) -> str:
-        return self.out_trade_no
+        return str(self.out_trade_no)
 
     def save(
         self,
         *,
-        force_insert: bool = False,
+        force_insert: bool | tuple[models.base.ModelBase, ...] = False,
         force_update: bool = False,
         using: str | None = None,
         update_fields: Iterable[str] | None = None,

@@ -66,8 +66,8 @@ class AlgorithmRefused(NotificationError):
     code = "algorithm_refused"
     hint = (
         "The message names an algorithm that is not accepted here. Accepted: WECHATPAY2-SHA256-RSA2048 with "
-        "AEAD_AES_256_GCM (v3); what V2_SIGN_TYPE allows (v2). If WeChat really uses the other one, change V2_SIGN_TYPE "
-        "or the merchant's certificate type; the message itself never decides."
+        "AEAD_AES_256_GCM (v3); what V2_SIGN_TYPE allows (v2). If WeChat really uses the other one, change "
+        "V2_SIGN_TYPE or the merchant's certificate type; the message itself never decides."
     )
 
 

@@ -151,14 +151,13 @@ def strict_json(text: bytes, what: str) -> dict[str, Any]:
 
 def _read_headers(headers: Mapping[str, str]) -> _SignatureHeaders:
     values = {name.lower(): value for name, value in headers.items()}
-    required = ("timestamp", "nonce", "signature", "serial")
-    found = [values.get(f"wechatpay-{name}", "") for name in required]
-    missing = [f"Wechatpay-{name.title()}" for name, value in zip(required, found, strict=True) if not value.strip()]
+    found = {name: values.get(f"wechatpay-{name}", "") for name in ("timestamp", "nonce", "signature", "serial")}
+    missing = [f"Wechatpay-{name.title()}" for name, value in found.items() if not value.strip()]
     if missing:
         raise Unsigned(f"missing: {', '.join(missing)}")
-    if not all(value.isascii() and value.isprintable() for value in found):
+    if not all(value.isascii() and value.isprintable() for value in found.values()):
         raise SignatureInvalid("a signature header has characters that WeChat never sends")
-    return _SignatureHeaders(*found, values.get("wechatpay-signature-type"))
+    return _SignatureHeaders(**found, signature_type=values.get("wechatpay-signature-type"))
 
 
 def _check_freshness(timestamp: str, now: float, tolerance: int) -> None:

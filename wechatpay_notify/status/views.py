@@ -4,6 +4,7 @@ Never more than that: whoever holds the unguessable `public_id` sees five fields
 """
 
 import uuid
+from collections.abc import Iterable
 
 from django.http import Http404
 from django.utils.cache import add_never_cache_headers
@@ -16,7 +17,7 @@ from rest_framework.response import Response
 from rest_framework.throttling import AnonRateThrottle
 from rest_framework.views import APIView
 
-from ..models import Order
+from wechatpay_notify.models import Order
 
 
 class StatusThrottle(AnonRateThrottle):
@@ -29,13 +30,14 @@ class StatusThrottle(AnonRateThrottle):
 class JSONAlone(BaseContentNegotiation):
     """Whatever the Accept header says, the answer is JSON."""
 
-    def select_parser(self, request: Request, parsers: list[BaseParser]) -> BaseParser | None:
+    def select_parser(self, request: Request, parsers: Iterable[BaseParser]) -> BaseParser | None:
         return None
 
     def select_renderer(
-        self, request: Request, renderers: list[BaseRenderer], format_suffix: str | None = None
+        self, request: Request, renderers: Iterable[BaseRenderer], format_suffix: str | None = None
     ) -> tuple[BaseRenderer, str]:
-        return renderers[0], renderers[0].media_type
+        renderer = next(iter(renderers))
+        return renderer, renderer.media_type
 
 
 class OrderStatusView(APIView):
