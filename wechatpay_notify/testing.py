@@ -107,6 +107,7 @@ class Platform:
         self,
         out_trade_no: str,
         amount: int,
+        /,
         *,
         transaction_id: str = "",
         notification_id: str = "",
@@ -123,7 +124,7 @@ class Platform:
         )
 
     def payment_resource(
-        self, out_trade_no: str, amount: int, *, transaction_id: str = "", **fields: Any
+        self, out_trade_no: str, amount: int, /, *, transaction_id: str = "", **fields: Any
     ) -> dict[str, Any]:
         """The resource of a v3 payment, as it is before encryption."""
         return {
@@ -145,6 +146,7 @@ class Platform:
         self,
         out_trade_no: str,
         amount: int,
+        /,
         *,
         transaction_id: str = "",
         sign_type: SignType = "MD5",

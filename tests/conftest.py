@@ -1,0 +1,53 @@
+"""Fixtures: a shop that listens, and orders that wait for their payment."""
+
+import contextlib
+
+import pytest
+from django.core.cache import cache
+
+from wechatpay_notify import signals
+
+
+class Receiver:
+    """A receiver that remembers what it was told and raises what it is told to raise."""
+
+    def __init__(self, name):
+        self.name, self.calls, self.failures, self.before = name, [], [], None
+
+    def __call__(self, **kwargs):
+        self.calls.append(kwargs)
+        if self.before:
+            self.before(**kwargs)
+        if self.failures:
+            raise self.failures.pop(0)
+
+
+@pytest.fixture
+def connect():
+    """Connect a fresh Receiver to a signal under a name; disconnected after the test."""
+    with contextlib.ExitStack() as stack:
+
+        def make(signal, name="shop.ship"):
+            receiver = Receiver(name)
+            signal.connect(receiver, weak=False, dispatch_uid=name)
+            stack.callback(signal.disconnect, dispatch_uid=name)
+            return receiver
+
+        yield make
+
+
+@pytest.fixture
+def shipped(connect):
+    """The shop's receiver of payment_confirmed."""
+    return connect(signals.payment_confirmed)
+
+
+@pytest.fixture
+def unexpected(connect):
+    return connect(signals.payment_unexpected, "shop.unexpected")
+
+
+@pytest.fixture(autouse=True)
+def _fresh_budget():
+    """The budget for refused requests is counted in the cache, which outlives a test."""
+    cache.clear()
