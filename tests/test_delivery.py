@@ -102,7 +102,7 @@ def test_a_receiver_may_save_the_order(client, connect, order):
 
 def test_a_receiver_that_marks_its_transaction_for_rollback_has_failed(client, connect, order):
     receiver = connect(signals.payment_confirmed)
-    receiver.before = lambda **kwargs: transaction.set_rollback(len(receiver.calls) == 1)
+    receiver.before = lambda **_: transaction.set_rollback(len(receiver.calls) == 1)
     signed = PLATFORM.payment_v3("A-1", 100)
     assert [signed.post(client, URL).status_code for _ in range(2)] == [503, 200]
 

@@ -57,7 +57,7 @@ def test_order_numbers_differ_by_case():
     assert expect(out_trade_no="case1") != expect(out_trade_no="CASE1")
 
 
-def test_a_payment_for_CASE1_leaves_case1_alone(client, shipped):
+def test_a_payment_for_upper_case_leaves_lower_case_alone(client, shipped):
     expect(out_trade_no="case1")
     assert PLATFORM.payment_v3("CASE1", 100).post(client, "/wechatpay/notify/").status_code == 409
     assert Order.objects.get().status == "pending"

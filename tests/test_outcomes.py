@@ -19,7 +19,8 @@ OTHER = Platform(private_key=generate_private_key(65537, 2048))
 
 
 def xml(code, message):
-    return f"<xml><return_code><![CDATA[{code}]]></return_code><return_msg><![CDATA[{message}]]></return_msg></xml>".encode()
+    text = f"<return_code><![CDATA[{code}]]></return_code><return_msg><![CDATA[{message}]]></return_msg>"
+    return f"<xml>{text}</xml>".encode()
 
 
 def check(client, signed, version, outcome):
@@ -274,8 +275,8 @@ def test_malformed(client):
     signed = PLATFORM.payment_v2("A-1", 100)
     row = check(client, signed.with_body(b"<xml><a><b/></a></xml>"), "v2", "malformed")
     assert not row.verified
-    row = check(client, PLATFORM.payment_v3("A-1", 100), "v2", "malformed")
-    row = check(client, PLATFORM.payment_v2("A-1", 100), "v3", "unsigned")
+    check(client, PLATFORM.payment_v3("A-1", 100), "v2", "malformed")
+    check(client, PLATFORM.payment_v2("A-1", 100), "v3", "malformed")
 
 
 def test_undecryptable_is_kept_and_asked_for_again(client, settings):
@@ -377,7 +378,7 @@ def test_a_resolver_supplies_orders_the_table_does_not_know(client, shipped, une
 
 
 def test_a_resolver_that_expects_another_amount_is_a_mismatch(client, shipped, resolve, version, pay):
-    resolve(lambda result: ExpectedOrder(amount=999))
+    resolve(lambda _: ExpectedOrder(amount=999))
     check(client, pay("R-1", 100), version, "amount_mismatch")
     assert Order.objects.get().amount == 999
 

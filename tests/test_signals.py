@@ -55,7 +55,7 @@ def test_a_receiver_is_known_by_module_and_qualname_or_dispatch_uid(signal):
 def test_lambdas_and_local_functions_are_refused_without_a_name(signal):
     def local(**kwargs): ...
 
-    for nameless in (local, lambda **kwargs: None):
+    for nameless in (local, lambda **_: None):
         with pytest.raises(ValueError, match="dispatch_uid"):
             signal.connect(nameless)
         signal.connect(nameless, dispatch_uid=f"named {id(nameless)}")

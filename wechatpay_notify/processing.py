@@ -18,7 +18,7 @@ from .log import logger, report
 from .models import NotificationLog
 from .outcomes import OUTCOMES, Outcome
 from .protocol import moments, results, v2, v3
-from .protocol.errors import NotificationError, TooLarge
+from .protocol.errors import Malformed, NotificationError, TooLarge
 from .protocol.results import storable
 from .protocol.types import Merchant, Notification, PaymentResult, Version
 from .settlement import Settlement, answer
@@ -50,6 +50,8 @@ def receive(
     try:
         if body is None:
             raise TooLarge("the body was not read to its end")
+        if looks_like(body) != version and body:
+            raise Malformed(f"this is an API {looks_like(body)} body: its URL is notify/ or {looks_like(body)}/")
         merchant = config.usable(version)
         notification = PROTOCOLS[version].parse_notification(headers, body, merchant, now=time.time())
         row.verified = True
@@ -68,6 +70,11 @@ def receive(
     if code in ALERTED and row.pk is not None:
         notification_rejected.send_robust(sender=NotificationLog, notification=row, outcome=code)
     return outcome
+
+
+def looks_like(body: bytes) -> Version:
+    """The API version whose form this body has, by its first byte that is no white space."""
+    return "v2" if body.lstrip()[:1] == b"<" else "v3"
 
 
 def confirm_payment(result: PaymentResult, *, confirmed_by: str = "query") -> str:

@@ -40,7 +40,7 @@ class NotifyView(View):
     def post(self, request: HttpRequest, alias: str | None = None) -> HttpResponse:
         alias = alias or self.merchant or DEFAULT_ALIAS
         body = _read(request, MAX_XML_BYTES if self.version == "v2" else conf.MAX_BODY_BYTES)
-        version = self.version or ("v2" if (body or b"").lstrip()[:1] == b"<" else "v3")
+        version = self.version or processing.looks_like(body or b"")
         try:
             config = conf.merchant(alias)
         except Exception:

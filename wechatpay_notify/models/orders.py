@@ -5,8 +5,10 @@ Facts move by compare-and-set alone; `save()` of an existing row never writes on
 
 import uuid
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 
+from django.conf import settings
 from django.db import IntegrityError, models, router, transaction
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -206,7 +208,7 @@ class Order(models.Model):
             "openid": result.openid,
             "sub_openid": result.sub_openid,
             "attach": result.attach,
-            "paid_at": result.success_time or timezone.now(),
+            "paid_at": _stored(result.success_time) or timezone.now(),
             "confirmed_by": confirmed_by,
         }
 
@@ -226,3 +228,8 @@ class Order(models.Model):
         merchant = conf.merchant_by_number(self.mchid)
         if merchant and merchant.sub_mchids is not None and not self.sub_mchid:
             raise ValueError(f"merchant {self.mchid} is a service provider (SUB_MCHIDS): give sub_mchid=")
+
+
+def _stored(moment: datetime | None) -> datetime | None:
+    """As the database takes it: without a zone in a project with USE_TZ=False."""
+    return timezone.make_naive(moment) if moment and not settings.USE_TZ else moment
