@@ -24,7 +24,7 @@ TX1_TRIES = 4
 _ANSWER = ("outcome", "detail", "http_status", "duration_ms")
 
 
-class _Moved(Exception):
+class _Moved(OperationalError):
     """The compare-and-set found the order changed since it was read."""
 
 
@@ -70,7 +70,7 @@ class Settlement:
             try:
                 self._transaction_1(verdicts)
                 return verdicts
-            except (_Moved, IntegrityError, DataError, OperationalError) as error:
+            except (IntegrityError, DataError, OperationalError) as error:
                 unstorable = _is_unstorable(error) and not plain
                 retry = isinstance(error, _Moved | IntegrityError) or is_contention(error) or unstorable
                 if attempt == TX1_TRIES or not retry:
