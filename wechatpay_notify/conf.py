@@ -4,7 +4,7 @@ Never raises at import, never prints a key; what is wrong with a merchant is a l
 show and a request refuses (`misconfigured`).
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -87,7 +87,7 @@ class Conf:
         listed = self.MERCHANTS
         if not isinstance(listed, Mapping):
             return {}
-        return {alias: parse_merchant(alias, raw, tolerance=self._tolerance) for alias, raw in listed.items()}
+        return {alias: parse_merchant(alias, raw, tolerance=self.tolerance) for alias, raw in listed.items()}
 
     @cached_property
     def merchant_for(self) -> Callable[[str], Merchant | None] | None:
@@ -101,8 +101,10 @@ class Conf:
         return resolver
 
     @property
-    def _tolerance(self) -> int:
-        return int(self.TIMESTAMP_TOLERANCE)
+    def tolerance(self) -> int:
+        """TIMESTAMP_TOLERANCE, or the default where that is no number of seconds (gunicorn runs no system checks)."""
+        given = self.TIMESTAMP_TOLERANCE
+        return given if type(given) is int and given > 0 else int(DEFAULTS["TIMESTAMP_TOLERANCE"])
 
     def merchant(self, alias: str) -> MerchantConfig | None:
         """The merchant behind a URL alias, or None. Whatever the host's callable raises comes through."""
@@ -125,7 +127,7 @@ def build_merchant(alias: str, **given: Any) -> Merchant:
 
     Parsing keys costs more than a verification: build once and keep it. Raises Misconfigured.
     """
-    config = parse_merchant(alias, given, tolerance=int(conf.TIMESTAMP_TOLERANCE))
+    config = parse_merchant(alias, given, tolerance=conf.tolerance)
     for fault in config.faults:
         raise Misconfigured(f"{fault.setting}: {fault.message} {fault.hint}")
     return config.merchant
@@ -138,7 +140,8 @@ def parse_merchant(alias: str, raw: Any, *, tolerance: int) -> MerchantConfig:
     v3_keys = _keys(raw, "API_V3_KEY", "v3", "the APIv3 key (APIv3密钥)", faults)
     v2_keys = _keys(raw, "API_V2_KEY", "v2", "the API v2 key (API密钥)", faults)
     platform_keys = _platform_keys(raw, faults)
-    if "API_V3_KEY" in raw and raw["API_V3_KEY"] is not None and not platform_keys and not faults:
+    stopped = any(fault.version == "v3" for fault in faults)
+    if raw.get("API_V3_KEY") is not None and not platform_keys and not stopped:
         faults.append(
             Fault(
                 "v3",
@@ -153,13 +156,13 @@ def parse_merchant(alias: str, raw: Any, *, tolerance: int) -> MerchantConfig:
             Fault(
                 "v2",
                 "V2_SIGN_TYPE",
-                f"is {str(sign_type)[:32]!r}.",
+                "is not one of the two algorithms.",
                 "Use 'MD5' or 'HMAC-SHA256': the weakest accepted.",
             )
         )
     merchant = Merchant(
         alias=alias,
-        mchid=str(raw.get("MCHID", "")),
+        mchid=str(raw.get("MCHID") or ""),
         appids=_names(raw.get("APPIDS")),
         sub_mchids=_names(raw.get("SUB_MCHIDS")),
         api_v3_keys=tuple(key.encode() for key in v3_keys),
@@ -178,16 +181,25 @@ def _keys(raw: Mapping[str, Any], setting: str, version: Version, what: str, fau
     given = list(value) if isinstance(value, list | tuple) else [value]
     good = [key for key in given if isinstance(key, str) and key.isascii() and len(key) == KEY_LENGTH]
     if not good or len(good) != len(given):
-        lengths = ", ".join(str(len(key)) if isinstance(key, str) else type(key).__name__ for key in given) or "none"
+        found = ", ".join(map(_shape, given)) or "none"
         faults.append(
             Fault(
                 version,
                 setting,
-                f"must be {KEY_LENGTH} ASCII characters (found: {lengths}).",
+                f"must be {KEY_LENGTH} ASCII characters (found: {found}).",
                 f"Copy {what} from the merchant platform, account centre → API security; a list while it is changed.",
             )
         )
     return good
+
+
+def _shape(key: object) -> str:
+    """What may be said of a key that cannot be used: its length, never a character of it."""
+    if not isinstance(key, str):
+        return type(key).__name__
+    if not key.isascii():
+        return f"{len(key)}, not all ASCII"
+    return f"{len(key)} with the white space around it" if key != key.strip() else str(len(key))
 
 
 def _platform_keys(raw: Mapping[str, Any], faults: list[Fault]) -> dict[str, PlatformKey]:
@@ -203,7 +215,13 @@ def _platform_keys(raw: Mapping[str, Any], faults: list[Fault]) -> dict[str, Pla
             found.update(keys.verification_keys({str(serial): _read_pem(pem)}))
         except Misconfigured as error:
             faults.append(
-                Fault("v3", f"PLATFORM_KEYS[{str(serial)[:64]!r}]", f"{error.detail}.", "Download the file anew.")
+                Fault(
+                    "v3",
+                    f"PLATFORM_KEYS[{str(serial)[:64]!r}]",
+                    f"cannot be used: {error.detail}.",
+                    "Here belongs the WeChat Pay public key (pub_key.pem) or a platform certificate, as PEM text or as "
+                    "the path of a file that this process can read, under its id (PUB_KEY_ID_…) or serial.",
+                )
             )
     return found
 
@@ -214,17 +232,23 @@ def _read_pem(value: object) -> bytes:
     if isinstance(value, bytes) and b"-----BEGIN" in value:
         return value
     if isinstance(value, str | Path) and str(value):
+        # A key put here by mistake is text without a dot: only what can be nothing but a path is shown.
+        name = f" {str(value)[:200]}" if isinstance(value, Path) or "." in value or value.startswith("/") else ""
         try:
             return Path(value).read_bytes()
-        except OSError as error:
-            raise Misconfigured(f"the file {str(value)[:200]} cannot be read ({error.strerror})") from error
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or "no file name"
+            raise Misconfigured(f"the file{name} cannot be read ({reason})") from error
     raise Misconfigured("it is neither PEM text nor a path")
 
 
-def _names(value: Iterable[Any] | None) -> frozenset[str] | None:
+def _names(value: object) -> frozenset[str] | None:
     if value is None:
         return None
-    return frozenset({value} if isinstance(value, str) else map(str, value))
+    if isinstance(value, list | tuple | set | frozenset):
+        return frozenset(map(str, value))
+    # Anything else is one name; junk then matches nothing, and never "not checked".
+    return frozenset({str(value)})
 
 
 def _callable(value: Any) -> Any:

@@ -175,10 +175,9 @@ def _judge_order(  # noqa: PLR0911 (a list of guards, each with its outcome)
 
 def _resolve(result: PaymentResult, alias: str, using: str) -> Any:
     """Ask the shop's ORDER_RESOLVER; record and commit what it expects before anything is judged."""
-    if conf.order_resolver is None:
-        return None
     try:
-        expected = conf.order_resolver(result)
+        resolver = conf.order_resolver
+        expected = resolver(result) if resolver else None
         if expected is None:
             return None
         if not isinstance(expected, ExpectedOrder):

@@ -42,7 +42,8 @@ def header_serials(configured: str) -> tuple[str, ...]:
     serial = configured.replace(":", "").upper()
     if not re.fullmatch(r"[0-9A-F]{1,40}", serial):
         raise Misconfigured(
-            f"{configured!r} is neither a certificate serial (hex digits) nor a public key id ({PUBLIC_KEY_PREFIX}…)"
+            f"{configured[:64]!r} is neither a certificate serial (hex digits) nor a public key id "
+            f"({PUBLIC_KEY_PREFIX}…)"
         )
     return tuple({serial, serial.zfill(SERIAL_DIGITS)})
 
@@ -70,6 +71,7 @@ def _from_certificate(serial: str, certificate: x509.Certificate) -> PlatformKey
         not_before=certificate.not_valid_before_utc.timestamp(),
         not_after=certificate.not_valid_after_utc.timestamp(),
         owner=str(names[0].value) if names else "",
+        certificate_serial=f"{certificate.serial_number:0{SERIAL_DIGITS}X}",
     )
 
 

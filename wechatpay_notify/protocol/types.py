@@ -26,6 +26,8 @@ class PlatformKey:
     not_after: float | None = None
     owner: str = ""
     """Common name of the certificate: Tenpay's for a platform certificate, a merchant number for apiclient_cert.pem."""
+    certificate_serial: str = ""
+    """The serial in the certificate itself, as the header writes it; "" for a public key."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

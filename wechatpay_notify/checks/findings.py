@@ -1,0 +1,18 @@
+"""What a check finds: a code, what is wrong, how to mend it; and the one finding that two of them share.
+
+Never holds a value of the settings but names.
+"""
+
+from collections.abc import Iterable, Iterator
+from difflib import get_close_matches
+
+Findings = Iterator[tuple[str, str, str]]
+"""Code ("E…" an error, "W…" a warning), what is wrong, how to mend it."""
+
+
+def unknown_names(code: str, where: str, given: Iterable[object], known: tuple[str, ...]) -> Findings:
+    for name in map(str, given):
+        if name not in known:
+            near = get_close_matches(name.upper(), known, n=1)
+            mend = f"Did you mean {near[0]}?" if near else f"Known are {', '.join(known)}."
+            yield code, f"{where} has an unknown setting {name[:64]!r}; it does nothing.", mend

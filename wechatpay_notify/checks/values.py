@@ -1,0 +1,134 @@
+"""Checks of WECHATPAY_NOTIFY itself and of its values, the merchants apart.
+
+Never shows a value that may hold a password.
+"""
+
+from collections.abc import Mapping
+
+from django.conf import settings
+from django.urls import NoReverseMatch
+from django.utils.module_loading import import_string
+
+from wechatpay_notify.conf import DEFAULTS, conf
+from wechatpay_notify.urls import InvalidNotifyURL, notify_url
+
+from .findings import Findings, unknown_names
+
+MAX_INLINE_SECONDS = 4.5
+"""WeChat waits 5 seconds for the answer (protocol, section 1); the rest is for the way there and back."""
+MAX_TOLERANCE = 3600
+"""Seconds; whoever needs more than an hour has a clock to mend."""
+COUNTS = {"MAX_BODY_BYTES": 1, "REJECTED_LOG_PER_MINUTE": 0, "REJECTED_LOG_KEEP": 0}
+"""Settings that are whole numbers, and the least that each may be."""
+
+
+def _setting() -> Findings:
+    given = getattr(settings, "WECHATPAY_NOTIFY", None)
+    if not isinstance(given, Mapping):
+        wrong = "is missing" if given is None else f"is a {type(given).__name__}, not a dict"
+        yield "E001", f"WECHATPAY_NOTIFY {wrong}.", 'Begin with WECHATPAY_NOTIFY = {"MERCHANTS": {"default": {…}}}.'
+        return
+    yield from unknown_names("E002", "WECHATPAY_NOTIFY", given, tuple(DEFAULTS))
+    merchants = conf.MERCHANTS
+    if not merchants or not (isinstance(merchants, Mapping | str) or callable(merchants)):
+        wrong = f"is a {type(merchants).__name__}" if merchants else "is missing or empty"
+        yield (
+            "E003",
+            f'WECHATPAY_NOTIFY["MERCHANTS"] {wrong}: every callback is answered 404.',
+            "Give a dict alias → settings, or a provider, callable(alias) -> Merchant | None, or its dotted path.",
+        )
+
+
+def _callables() -> Findings:
+    provider = conf.MERCHANTS if isinstance(conf.MERCHANTS, str) else None
+    for name, given in (("MERCHANTS", provider or None), ("ORDER_RESOLVER", conf.ORDER_RESOLVER)):
+        problem = _uncallable(given)
+        if problem:
+            yield (
+                "E004",
+                f'WECHATPAY_NOTIFY["{name}"] {problem}.',
+                'Give a module-level function or its dotted path, like "shop.payments.function".',
+            )
+
+
+def _uncallable(given: object) -> str:
+    if given is None or callable(given):
+        return ""
+    if not isinstance(given, str):
+        return f"is a {type(given).__name__}, not callable"
+    if not all(part.isidentifier() for part in given.split(".")):
+        return "is text that is no dotted path"  # not shown: it may be a whole configuration, keys and all
+    try:
+        found = import_string(given)
+    except ImportError as error:
+        return f"cannot be imported: {error}"
+    except Exception as error:  # whatever the host's module raises when imported; its text may hold anything
+        return f"cannot be imported: {given!r} raises {type(error).__name__}"
+    return "" if callable(found) else f"names a {type(found).__name__}, not a callable: {given!r}"
+
+
+def _delivery() -> Findings:
+    if conf.DELIVERY != "inline":
+        yield (
+            "E020",
+            'WECHATPAY_NOTIFY["DELIVERY"] is not "inline", the only mode of this version.',
+            "Remove the setting: receivers run before WeChat is answered, and its retries run the failed ones again.",
+        )
+
+
+def _inline_seconds() -> Findings:
+    seconds = conf.INLINE_SECONDS
+    if type(seconds) not in (int, float) or not 0 < seconds <= MAX_INLINE_SECONDS:
+        yield (
+            "E021",
+            f'WECHATPAY_NOTIFY["INLINE_SECONDS"] must be a number over 0 and at most {MAX_INLINE_SECONDS}.',
+            "WeChat waits 5 seconds for the answer; the default 3 leaves the last receiver started time to finish.",
+        )
+
+
+def _timestamp_tolerance() -> Findings:
+    name, default = 'WECHATPAY_NOTIFY["TIMESTAMP_TOLERANCE"]', DEFAULTS["TIMESTAMP_TOLERANCE"]
+    seconds = conf.TIMESTAMP_TOLERANCE
+    if type(seconds) is not int or not 1 <= seconds <= MAX_TOLERANCE:
+        yield (
+            "E022",
+            f"{name} must be a whole number of seconds from 1 to {MAX_TOLERANCE}.",
+            f"Remove the setting: the default {default} fits WeChat, which signs each retry anew.",
+        )
+    elif seconds > default:
+        yield (
+            "W020",
+            f"{name} is {seconds}: a captured request can be sent again for that long.",
+            f"Remove it: the default {default} fits WeChat, which signs each retry anew, if NTP keeps the clock.",
+        )
+
+
+def _counts() -> Findings:
+    for name, least in COUNTS.items():
+        value = getattr(conf, name)
+        if type(value) is not int or value < least:
+            yield (
+                "E023",
+                f'WECHATPAY_NOTIFY["{name}"] must be a whole number, at least {least}.',
+                f"Remove the setting ({DEFAULTS[name]}) or give a number.",
+            )
+
+
+def _base_url() -> Findings:
+    # Listed merchants alone: a provider may ask the database, which a check must not.
+    for alias in conf.merchants if conf.BASE_URL else ():
+        try:
+            notify_url(merchant=alias)
+        except InvalidNotifyURL as error:
+            problem = str(error).rpartition(": ")[2]  # without the URL: it may hold a password
+            yield (
+                "E024",
+                f'WECHATPAY_NOTIFY["BASE_URL"] makes a URL for merchant {alias!r} that WeChat refuses: {problem}.',
+                'Give the public origin of the shop, "https://shop.example", or None where notify_url() is not used.',
+            )
+            return
+        except NoReverseMatch:
+            return  # the URLs are not included: a warning of its own
+
+
+CHECKS = (_setting, _callables, _delivery, _inline_seconds, _timestamp_tolerance, _counts, _base_url)
