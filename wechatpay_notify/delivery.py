@@ -42,6 +42,18 @@ class Known:
     orders: dict[int, Order] = field(default_factory=dict)
 
 
+@dataclass(slots=True)
+class Telling:
+    """How it went."""
+
+    outcome: str = ""
+    """receiver_failed, no_receiver or busy; "" when nothing is pending any more."""
+    anybody: bool = False
+    """Whether a receiver was run to success here, not by another process meanwhile."""
+    completed: bool = False
+    """Whether `complete` was called and committed."""
+
+
 def names(signal: str) -> list[str]:
     """The receivers connected now to a ledger signal."""
     return LEDGER_SIGNALS[signal].names(_sender(signal))
@@ -77,31 +89,32 @@ def rows_for(verdict: Verdict, notification: NotificationLog | None, event: dict
 
 def run(
     rows: list[SignalDelivery], *, using: str, deadline: float, known: Known, complete: Callable[[], None]
-) -> tuple[str, bool]:
+) -> Telling:
     """Tell these receivers in order; none is started after `deadline` (monotonic seconds).
 
-    Returns ("", completed) when nothing is pending any more, where `completed` says that `complete` was called in the
-    last receiver's transaction; else (outcome, False) with receiver_failed, no_receiver or busy.
+    `complete` is called in the last receiver's transaction, if all went well until then.
     Raises database errors that are not a receiver's.
     """
     rows = _with_receivers(rows, using)
-    state, completed = "", False
+    telling = Telling()
     for number, row in enumerate(rows):
         receiver = LEDGER_SIGNALS[row.signal].receiver(row.receiver, _sender(row.signal))
         if not row.receiver:
-            state = "no_receiver"
+            telling.outcome = "no_receiver"
         elif receiver is None or time.monotonic() > deadline:
-            state = "receiver_failed"
+            telling.outcome = "receiver_failed"
         else:
-            last = number == len(rows) - 1 and not state
+            last = number == len(rows) - 1 and not telling.outcome
             others = [other.pk for other in rows[number + 1 :]]
             told = _tell(row, receiver, others=others, using=using, known=known, complete=complete if last else None)
             if told == "busy":
-                return state or "busy", False
+                telling.outcome = telling.outcome or "busy"
+                break
             if told == "failed":
-                state = "receiver_failed"
-            completed = last and told == "done"
-    return state, completed
+                telling.outcome = "receiver_failed"
+            telling.anybody = telling.anybody or told == "done"
+            telling.completed = last and told == "done"
+    return telling
 
 
 def claim(pk: int, others: Iterable[int], using: str) -> str:

@@ -48,17 +48,18 @@ class Settlement:
         code = _code(verdicts)
         if _only_logged(verdicts):
             return code
-        pending = self._pending(verdicts)
-        state, completed = delivery.run(
-            pending,
+        telling = delivery.run(
+            self._pending(verdicts),
             using=self.using,
             deadline=self.started + conf.INLINE_SECONDS,
             known=delivery.Known(self.row, {v.order.pk: v.order for v in verdicts if v.order is not None}),
             complete=lambda: self._complete(code),
         )
-        if state:
-            code = worst([code, state])
-        if not completed:
+        if telling.outcome:
+            code = worst([code, telling.outcome])
+        elif not telling.anybody:  # another process was telling them at the same moment
+            code = worst([verdict.outcome for verdict in verdicts])
+        if not telling.completed:
             self._complete(code)
         return code
 

@@ -4,6 +4,7 @@ Never used by the app itself, and its keys are refused by a system check outside
 """
 
 import base64
+import dataclasses
 import http.client
 import json
 import os
@@ -35,9 +36,12 @@ APPID = "wxd678efh567hg6787"
 OPENID = "oUpF8uMuAJO_M2pxb1Q9zNjWeS6o"
 
 
-@cache
-def _throw_away_key() -> RSAPrivateKey:
+def _new_key() -> RSAPrivateKey:
     return generate_private_key(public_exponent=65537, key_size=2048)
+
+
+_throw_away_key = cache(_new_key)
+"""One key for every Platform of a process: making one takes a tenth of a second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +99,10 @@ class Platform:
             "PLATFORM_KEYS": {self.serial: self.public_pem()},
             "API_V2_KEY": self.api_v2_key,
         } | overrides
+
+    def stranger(self) -> "Platform":
+        """Somebody who knows every number and key of this one but signs with another RSA key: a forger of v3."""
+        return dataclasses.replace(self, private_key=_new_key())
 
     def public_pem(self) -> str:
         """The WeChat Pay public key that belongs in PLATFORM_KEYS."""
@@ -246,7 +254,7 @@ def development_platform(directory: str | os.PathLike[str]) -> Platform:
     path = Path(directory) / "platform.json"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        made = Platform()
+        made = Platform().stranger()
         pem = made.private_key.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
