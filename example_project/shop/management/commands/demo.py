@@ -1,0 +1,108 @@
+"""`manage.py demo`: a shop in a temporary directory, and a pretend WeChat that sends it everything that happens."""
+
+import secrets
+import signal
+import sys
+import time
+from argparse import ArgumentParser
+from pathlib import Path
+from types import FrameType
+from typing import Any, NoReturn
+
+from django.conf import settings
+from django.contrib.auth import get_user_model
+from django.core.management import call_command
+from django.core.management.base import BaseCommand, CommandError
+from django.db import connection
+from django.urls import reverse
+
+from shop.demonstration.scenes import scenes
+from shop.demonstration.server import Server, ServerFailed
+from shop.demonstration.stage import Line, play
+from wechatpay_notify.testing import development_platform
+
+ADMIN = "admin"
+COLUMNS = (("what was sent", 36), ("answered", 24), ("decided", 28), ("fulfilled", 9))
+
+
+class Command(BaseCommand):
+    help = "Run the example shop in a temporary directory and play WeChat: every kind of payment, and the frauds."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--exit", action="store_true", help="end after the table; status 1 if a line is wrong")
+        parser.add_argument("--port", type=int, help="the shop's port; default: a free one")
+
+    def handle(self, *, exit: bool, port: int | None, **options: Any) -> None:  # noqa: A002 (the option's name)
+        if (Path(settings.DATA_DIR) / "db.sqlite3").exists():
+            raise CommandError("the demo wants a data directory of its own: run it with example_project/manage.py")
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
+        for ending in ("SIGTERM", "SIGHUP"):
+            if hasattr(signal, ending):
+                signal.signal(getattr(signal, ending), _end)
+        if hasattr(sys.stdout, "reconfigure"):
+            sys.stdout.reconfigure(errors="replace")  # the ticks, on a terminal that has none
+        try:
+            self._run(port, stay=not exit)
+        except ServerFailed as error:
+            raise CommandError(f"the shop's server failed:\n{error}") from error
+        except KeyboardInterrupt:
+            self._say("\nStopped; the temporary directory is removed.")
+
+    def _run(self, port: int | None, *, stay: bool) -> None:
+        # SQLite goes into WAL mode here, before two processes open the file.
+        connection.ensure_connection()
+        with Server(port) as server:
+            self._say("Setting up a shop in a temporary directory …")
+            password = _set_up()
+            self._say("Waiting for its server …")
+            server.wait()
+            self._say(f"{server.url} answers. Now WeChat sends:\n")
+            wrong = self._play(server.url)
+            self._say(f"\nShop   {server.url}/")
+            self._say(f"Admin  {server.url}{reverse('admin:index')}   login {ADMIN}, password {password}")
+            if stay:
+                self._say("\nHave a look around. Ctrl-C ends the demo and removes everything.")
+                while server.process.poll() is None:
+                    time.sleep(0.5)
+        if stay:
+            raise CommandError("the shop's server ended")
+        if wrong:
+            raise CommandError(f"{wrong} of the lines above came out wrong")
+
+    def _play(self, url: str) -> int:
+        """Play every scene, print its line as it comes; returns how many came out wrong."""
+        self._row([title for title, _ in COLUMNS])
+        self._row(["-" * width for _, width in COLUMNS])
+        wrong = total = 0
+        for scene in scenes(development_platform(Path(settings.DATA_DIR) / ".wechatpay")):
+            line = play(scene, url + reverse("wechatpay_notify:notify"))
+            self._line(line)
+            total += 1
+            wrong += bool(line.wrong)
+        verdict = f"{total - wrong} of {total} as it must be."
+        self._say("\n" + (self.style.ERROR(verdict) if wrong else self.style.SUCCESS(verdict)))
+        return wrong
+
+    def _line(self, line: Line) -> None:
+        mark = self.style.ERROR(f"✗ {line.wrong}") if line.wrong else self.style.SUCCESS("✓")
+        self._row([line.sent, line.answered, line.decided, str(line.fulfilled)], mark)
+
+    def _row(self, cells: list[str], mark: str = "") -> None:
+        padded = [cell.ljust(width) for cell, (_, width) in zip(cells, COLUMNS, strict=True)]
+        self._say("  ".join([*padded, mark]).rstrip())
+
+    def _say(self, text: str) -> None:
+        self.stdout.write(text)
+        self.stdout.flush()
+
+
+def _set_up() -> str:
+    """Tables, the shelf, a superuser; returns the superuser's throw-away password."""
+    call_command("migrate", verbosity=0)
+    password = secrets.token_urlsafe(9)
+    get_user_model().objects.create_superuser(ADMIN, password=password)
+    return password
+
+
+def _end(number: int, frame: FrameType | None) -> NoReturn:
+    raise SystemExit(128 + number)

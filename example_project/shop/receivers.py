@@ -1,0 +1,36 @@
+"""What the shop does when money arrives.
+
+Never guards against duplicates: each receiver's writes and its mark in the ledger commit together, once an order.
+"""
+
+from django.db.models import F
+
+from wechatpay_notify.models import Order
+from wechatpay_notify.protocol.types import PaymentResult
+
+from .models import Product, Shipment, ShopOrder, StaffNote
+
+
+class OutOfStock(Exception):
+    """The customer has paid and the shelf is empty. Restock: the next attempt then fulfils the order."""
+
+
+def fulfil(*, order: Order, **_: object) -> None:
+    """payment_confirmed: take the goods off the shelf, mark the order paid, pack a parcel.
+
+    If anything here raises, all of it is rolled back, WeChat is asked to send again, and the next attempt begins anew.
+    """
+    shop_order = ShopOrder.objects.get(number=order.reference)
+    shelf = Product.objects.filter(pk=shop_order.product_id, stock__gte=shop_order.quantity)
+    if not shelf.update(stock=F("stock") - shop_order.quantity):
+        raise OutOfStock(f"order {shop_order} wants {shop_order.quantity} of {shop_order.product}")
+    ShopOrder.objects.filter(pk=shop_order.pk).update(status=ShopOrder.Status.PAID, paid_at=order.paid_at)
+    Shipment.objects.create(order=shop_order)
+
+
+def tell_the_staff(*, payment: PaymentResult, reason: str, **_: object) -> None:
+    """payment_unexpected: genuine money that fulfils nothing. Somebody has to look, and usually to refund."""
+    StaffNote.objects.create(
+        text=f"{payment.amount / 100:.2f} {payment.currency} paid for {payment.out_trade_no}: {reason} "
+        f"(transaction {payment.transaction_id})"
+    )

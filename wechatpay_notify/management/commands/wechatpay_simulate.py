@@ -1,0 +1,236 @@
+"""A pretend WeChat on the developer's machine: sends really signed payment notifications to a local shop.
+
+Never sends to a public address, never works outside of DEBUG, never signs with other than development keys.
+"""
+
+import ipaddress
+import json
+import socket
+import time
+from argparse import ArgumentParser
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+from django.db import DatabaseError
+from django.urls import NoReverseMatch, reverse
+
+from wechatpay_notify.conf import DEFAULT_ALIAS, SIGN_TYPES, conf
+from wechatpay_notify.models import Order
+from wechatpay_notify.protocol.errors import NotificationError
+from wechatpay_notify.protocol.results import FAILED, PAID
+from wechatpay_notify.protocol.types import Merchant
+from wechatpay_notify.protocol.v2 import parse_xml
+from wechatpay_notify.protocol.v3 import PROBE_PREFIX
+from wechatpay_notify.testing import Platform, Signed, development_platform, transaction_number
+
+KEYS = ".wechatpay"
+DEV_SERVER = "http://127.0.0.1:8000"
+MAX_TIMES = 100
+MEND = (
+    'In the development settings: from wechatpay_notify.testing import development_merchant; "MERCHANTS": '
+    f'{{"default": development_merchant(BASE_DIR / "{KEYS}")}}. --keys names the directory if it is another one.'
+)
+
+
+class Command(BaseCommand):
+    help = "Send really signed payment notifications to a shop on this machine, as WeChat would."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument(
+            "url",
+            nargs="?",
+            default=DEV_SERVER,
+            help=f"where the notification goes, or just the server; default {DEV_SERVER} and the shop's own path",
+        )
+        parser.add_argument("--out-trade-no", required=True, help="merchant order number (商户订单号)")
+        parser.add_argument("--amount", type=int, metavar="FEN", help="in fen; default: what the order expects")
+        parser.add_argument("--api", choices=("v3", "v2"), default="v3")
+        parser.add_argument("--sign-type", choices=SIGN_TYPES, default="MD5", help="of a v2 notification")
+        parser.add_argument("--merchant", default=DEFAULT_ALIAS, metavar="ALIAS", help="alias in MERCHANTS")
+        parser.add_argument(
+            "--keys", type=Path, metavar="DIR", help=f"of development_merchant(); default {KEYS} here, else in BASE_DIR"
+        )
+        parser.add_argument("--transaction-id", default="", metavar="T", help="default: a new one")
+        parser.add_argument("--attach", default="", metavar="TEXT")
+        parser.add_argument("--state", choices=sorted({PAID, *FAILED}), default=PAID, help="v2 knows paid and not paid")
+        parser.add_argument("--times", type=int, default=1, metavar="N", help="send the same payment N times")
+        parser.add_argument("--together", action="store_true", help="all at once, not one after the other")
+        wrong = parser.add_mutually_exclusive_group()
+        wrong.add_argument("--tamper", action="store_true", help="change the body after signing; must be refused")
+        wrong.add_argument("--probe", action="store_true", help="WeChat's signature test (v3); must be refused")
+
+    def handle(self, *, url: str, api: Any, times: int, together: bool, **options: Any) -> None:
+        _check(times, api, options["probe"])
+        url = destination(url, options["merchant"])
+        merchant = self._merchant(options["merchant"], api)
+        platform = trusted_platform(options["keys"] or _keys_directory(), merchant, api)
+        order = recorded_order(merchant, options["out_trade_no"])
+        amount = order.amount if options["amount"] is None and order else options["amount"]
+        if amount is None:
+            raise CommandError(f"no order {options['out_trade_no']} is recorded in this database: give --amount in fen")
+        transaction = options["transaction_id"] or transaction_number()
+        self.stdout.write(f"{options['out_trade_no']}: {amount} fen, transaction {transaction} → {url}")
+        envelope = {"notification_id": str(uuid4())} if api == "v3" else {"sign_type": options["sign_type"]}
+        fields = _fields(api, platform, order, options["attach"], options["state"])
+        make = platform.payment_v3 if api == "v3" else platform.payment_v2
+        spoil = tampered if options["tamper"] else probe if options["probe"] else None
+
+        def send(number: int) -> bool:
+            # Made anew for each: WeChat signs every attempt with the time it is sent.
+            signed = make(options["out_trade_no"], amount, transaction_id=transaction, **envelope, **fields)
+            return self._send(spoil(signed) if spoil else signed, url, f"#{number:<3} " if times > 1 else "")
+
+        with ThreadPoolExecutor(times if together else 1) as pool:
+            accepted = list(pool.map(send, range(1, times + 1)))
+        if spoil:
+            if any(accepted):
+                raise CommandError("a request that is not WeChat's was accepted")
+        elif not all(accepted):
+            raise CommandError(f"{accepted.count(False)} of {times} not answered with success: WeChat would send again")
+
+    def _merchant(self, alias: str, api: Any) -> Merchant:
+        config = conf.merchant(alias)
+        if config is None:
+            raise CommandError(f"there is no merchant {alias!r} in WECHATPAY_NOTIFY['MERCHANTS']. {MEND}")
+        try:
+            return config.usable(api)
+        except NotificationError as error:
+            raise CommandError(f"merchant {alias!r}: {error.detail}") from error
+
+    def _send(self, signed: Signed, url: str, label: str) -> bool:
+        """Send one request, print its line; says whether it was answered with success."""
+        started = time.monotonic()
+        try:
+            status, body = signed.send(url)
+        except OSError as error:
+            self.stdout.write(f"{label}no answer: {error}")
+            return False
+        word = answer(body)
+        self.stdout.write(f"{label}{status} {word} {(time.monotonic() - started) * 1000:.0f} ms")
+        return 200 <= status < 300 and word.startswith("SUCCESS")
+
+
+def destination(url: str, alias: str) -> str:
+    """The URL to send to, with the shop's own path if it has none. Raises CommandError for any but a local one."""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port or 80
+    except ValueError as error:
+        raise CommandError(f"{url!r} is no URL") from error
+    if parts.scheme != "http" or not host:
+        raise CommandError(f"{url!r}: give the http:// address of a shop on this machine or network")
+    try:
+        found = {str(entry[4][0]) for entry in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)}
+    except OSError as error:
+        raise CommandError(f"the host {host!r} is not known: {error}") from error
+    if not all(map(_is_local, found)):
+        raise CommandError(
+            f"{host!r} is neither this machine nor a private address; notifications signed with development keys "
+            "stay on the developer's own network"
+        )
+    if parts.path not in ("", "/"):
+        return url
+    try:
+        path = reverse("wechatpay_notify:notify", kwargs={} if alias == DEFAULT_ALIAS else {"alias": alias})
+    except NoReverseMatch as error:
+        raise CommandError('include("wechatpay_notify.urls") in the URLconf, or give the whole URL') from error
+    return f"http://{parts.netloc}{path}"
+
+
+def trusted_platform(directory: Path, merchant: Merchant, api: str) -> Platform:
+    """The pretend WeChat of this directory. Raises CommandError if the merchant does not trust its keys."""
+    if not (directory / "platform.json").exists():
+        raise CommandError(f"there are no development keys in {directory}. {MEND}")
+    platform = development_platform(directory)
+    trusted = platform.api_v2_key in merchant.api_v2_keys if api == "v2" else _trusts_v3(merchant, platform)
+    if not trusted:
+        raise CommandError(f"merchant {merchant.alias!r} does not trust the {api} keys in {directory}. {MEND}")
+    appid = platform.appid if merchant.appids is None else next(iter(sorted(merchant.appids)), platform.appid)
+    return replace(platform, mchid=merchant.mchid, appid=appid)
+
+
+def recorded_order(merchant: Merchant, out_trade_no: str) -> Order | None:
+    """What this database knows of the order; None too when it has no tables, as another process may be the shop."""
+    try:
+        found = [
+            order
+            for order in Order.objects.filter(mchid=merchant.mchid, out_trade_no=out_trade_no)
+            if order.out_trade_no == out_trade_no
+        ]
+    except DatabaseError:
+        return None
+    return found[0] if len(found) == 1 else None
+
+
+def answer(body: bytes) -> str:
+    """What a callback answered, in one line: `SUCCESS` or `FAIL word`; else the beginning of what came."""
+    try:
+        fields: Any = parse_xml(body, "xml") if body.startswith(b"<xml") else json.loads(body)
+        words = [str(fields.get(name)) for name in ("code", "message", "return_code", "return_msg") if name in fields]
+    except (NotificationError, ValueError, AttributeError):
+        return f"not WeChat's form: {body[:60].decode(errors='replace').strip()!r}"
+    return " ".join(words).replace("SUCCESS OK", "SUCCESS")
+
+
+def tampered(signed: Signed) -> Signed:
+    """The same signature over another body: one that names more money (v2), or one byte more (v3)."""
+    if signed.body.startswith(b"<xml>"):
+        return signed.with_body(signed.body.replace(b"</total_fee>", b"0</total_fee>", 1))
+    return signed.with_body(signed.body.replace(b"{", b"{ ", 1))
+
+
+def probe(signed: Signed) -> Signed:
+    """The same body under the false signature with which WeChat tests whether a shop verifies."""
+    signature = PROBE_PREFIX + signed.headers["Wechatpay-Signature"][len(PROBE_PREFIX) :]
+    return Signed(signed.headers | {"Wechatpay-Signature": signature}, signed.body)
+
+
+def _check(times: int, api: str, probing: bool) -> None:
+    if not settings.DEBUG:
+        raise CommandError("this is a tool for development and works only with DEBUG = True")
+    if not 1 <= times <= MAX_TIMES:
+        raise CommandError(f"--times takes 1 to {MAX_TIMES}")
+    if probing and api == "v2":
+        raise CommandError("--probe is a test of v3 signatures; v2 has none")
+
+
+def _keys_directory() -> Path:
+    """The directory in the current one, else beside the project, as a command may be run from anywhere."""
+    here, base = Path(KEYS), getattr(settings, "BASE_DIR", None)
+    return here if here.exists() or base is None else Path(base) / KEYS
+
+
+def _trusts_v3(merchant: Merchant, platform: Platform) -> bool:
+    key = merchant.platform_keys.get(platform.serial)
+    same = key is not None and key.public_key == platform.private_key.public_key()
+    return same and platform.api_v3_key.encode() in merchant.api_v3_keys
+
+
+def _fields(api: str, platform: Platform, order: Order | None, attach: str, state: str) -> dict[str, Any]:
+    """What differs from a plain paid payment of a direct merchant."""
+    fields: dict[str, Any] = {"attach": attach} if attach else {}
+    appid = (order.appid if order else "") or platform.appid
+    if order and order.currency != "CNY":
+        raise CommandError("orders in another currency than CNY are not simulated")
+    if api == "v2":
+        fields |= {"appid": appid} | ({"sub_mch_id": order.sub_mchid} if order and order.sub_mchid else {})
+        return fields if state == PAID else fields | {"result_code": "FAIL", "err_code": state}
+    fields |= {"appid": appid, "trade_state": state}
+    if state != PAID:
+        fields |= {"event_type": "TRANSACTION.FAIL"}
+    if order and order.sub_mchid:
+        fields |= {"sp_mchid": platform.mchid, "sp_appid": appid, "sub_mchid": order.sub_mchid}
+    return fields
+
+
+def _is_local(text: str) -> bool:
+    address = ipaddress.ip_address(text)
+    # Python 3.11 calls every IPv4-mapped IPv6 address private.
+    address = getattr(address, "ipv4_mapped", None) or address
+    return address.is_private or address.is_link_local
