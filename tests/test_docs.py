@@ -1,0 +1,311 @@
+"""The documentation, held against the code: its samples run, its tables are the code's own, the READMEs agree."""
+
+import ast
+import inspect
+import io
+import logging
+import os
+import re
+import sys
+import textwrap
+import types
+import unittest
+from pathlib import Path
+
+import pytest
+from django.dispatch import receiver
+from django.urls import include, path
+from docutils.core import publish_parts
+from docutils.writers.html5_polyglot import Writer
+
+from tests.shop.models import Shipment
+from wechatpay_notify import checks, signals
+from wechatpay_notify.conf import DEFAULTS, MERCHANT_SETTINGS
+from wechatpay_notify.management.commands.wechatpay_simulate import Command as Simulate
+from wechatpay_notify.models import Discrepancy, Order
+from wechatpay_notify.outcomes import OUTCOMES
+from wechatpay_notify.testing import Platform
+
+ROOT = Path(__file__).resolve().parent.parent
+READMES = ("README.rst", "README.zh-CN.rst")
+PAGES = (*READMES, *sorted(str(page.relative_to(ROOT)) for page in ROOT.glob("docs/[!_]*.rst")))
+WECHAT = Platform(serial="PUB_KEY_ID_0114232134912410000000000000")
+"""The pretend WeChat whose public key lies where the samples expect pub_key.pem, under the id they give it."""
+
+
+def text_of(page):
+    return (ROOT / page).read_text()
+
+
+def blocks(page, language):
+    """The code blocks of this language on a page, in order, without their indentation."""
+    found = re.findall(rf"\.\. code-block:: {language}\n\n((?:(?: +[^\n]*)?\n)+)", text_of(page) + "\n")
+    return [textwrap.dedent(block) for block in found]
+
+
+def table(page, name):
+    """The rows below the head of the list-table with this name: a tuple of cells each, without the literal quotes."""
+    options = rf"\.\. list-table::\n   :name: {name}\n"
+    body = re.search(rf"{options}(?:   :[^\n]*\n)*\n((?:(?:   [^\n]*)?\n)+)", text_of(page) + "\n")[1]
+    rows = re.split(r"^   \* - ", body.strip("\n") + "\n", flags=re.MULTILINE)[2:]
+    return [
+        tuple(re.sub(r"\s+", " ", cell.replace("``", "")).strip() for cell in re.split(r"\n     -(?=[ \n])", row))
+        for row in rows
+    ]
+
+
+def one_row(**columns):
+    """Stands in for a model of the shop's with one row."""
+    row = types.SimpleNamespace(**columns)
+    rows = types.SimpleNamespace(first=lambda: row)
+    return types.SimpleNamespace(objects=types.SimpleNamespace(filter=lambda **_: rows))
+
+
+class Host:
+    """A host project that takes the samples of a page, block by block, as its modules and settings."""
+
+    def __init__(self, settings, directory):
+        self.settings, self.placed = settings, []
+        self.names = {
+            "__name__": "shop.samples",
+            "BASE_DIR": directory,
+            "INSTALLED_APPS": [],
+            "WECHATPAY_NOTIFY": {"BASE_URL": "https://shop.example", "MERCHANTS": {"default": WECHAT.merchant()}},
+            "include": include,
+            "os": os,
+            "path": path,
+            "receiver": receiver,
+            "urlpatterns": [],
+        }
+        account = {"mchid": "1900000110", "api_v3_key": WECHAT.api_v3_key, "public_key_pem": WECHAT.public_pem()}
+        self.modules = {
+            "shop": {},
+            "shop.models": {
+                "Shipment": Shipment,
+                "ShopOrder": one_row(number="20261122000001", total_fen=9900, cancelled=False),
+                "Account": one_row(public_key_id=WECHAT.serial, **account),
+            },
+            "shop.wechat": {
+                "place_order": lambda **order: self.placed.append(order),
+                "query_order": lambda out_trade_no: WECHAT.payment_resource(out_trade_no, 9900),
+            },
+            "shop.warehouse": {"announce": lambda number, request_id: self.placed.append((number, request_id))},
+            "shop.payments": self.names,
+            "shop.test_settings": self.names,
+        }
+
+    def run(self, page):
+        self.settings.WECHATPAY_NOTIFY = self.names["WECHATPAY_NOTIFY"]
+        for block in blocks(page, "python"):
+            exec(compile(block, page, "exec"), self.names)
+            for name in ("shop.payments", "shop.test_settings"):
+                vars(sys.modules[name]).update(self.names)
+            self.settings.WECHATPAY_NOTIFY = dict(self.names["WECHATPAY_NOTIFY"])
+        return self.names
+
+
+@pytest.fixture
+def host(monkeypatch, settings, tmp_path):
+    made = Host(settings, tmp_path)
+    for name, contents in made.modules.items():
+        module = types.ModuleType(name)
+        vars(module).update(contents)
+        monkeypatch.setitem(sys.modules, name, module)
+    for name in re.findall(r'os\.environ\["(\w+)"\]', "".join(map(text_of, PAGES))):
+        monkeypatch.setenv(name, WECHAT.api_v2_key if "V2" in name else WECHAT.api_v3_key)
+    for name in re.findall(r'BASE_DIR / "(\w+\.pem)"', "".join(map(text_of, PAGES))):
+        (tmp_path / name).write_text(WECHAT.public_pem())
+    connected, connect = [], signals.LedgerSignal.connect
+
+    def remember(signal, receiver, *args, **kwargs):
+        connect(signal, receiver, *args, **kwargs)
+        connected.append((signal, receiver, kwargs.get("dispatch_uid")))
+
+    monkeypatch.setattr(signals.LedgerSignal, "connect", remember)
+    yield made
+    for signal, function, dispatch_uid in connected:
+        signal.disconnect(function, dispatch_uid=dispatch_uid)
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "python")])
+@pytest.mark.django_db
+def test_every_python_sample_runs(host, page):
+    host.run(page)
+
+
+@pytest.mark.parametrize("page", READMES)
+@pytest.mark.django_db
+def test_a_shop_that_follows_the_readme_ships_a_paid_order_once(host, client, page):
+    names = host.run(page)
+    urls = types.ModuleType("shop.urls")
+    urls.urlpatterns = names["urlpatterns"]
+    host.settings.ROOT_URLCONF = urls
+    (order,) = host.placed
+    assert order["notify_url"] == "https://shop.example/wechatpay/notify/"
+    paid = WECHAT.payment_v3(order["out_trade_no"], order["total"])
+    answers = [paid.post(client, order["notify_url"].removeprefix("https://shop.example")) for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [200, 200]
+    assert Shipment.objects.filter(out_trade_no=order["out_trade_no"]).count() == 1
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if "WECHATPAY_NOTIFY" in "".join(blocks(page, "python"))])
+@pytest.mark.django_db
+def test_documented_settings_pass_the_system_checks(host, page):
+    host.run(page)
+    host.settings.DEBUG = True  # the development keys of the pages about development and tests
+    assert [found for found in checks.check(None) if found.id.startswith("wechatpay_notify.E")] == []
+
+
+@pytest.mark.parametrize("name", re.findall(r"def (test_\w+)\(client", text_of("docs/testing.rst")))
+@pytest.mark.django_db
+def test_the_sample_pytest_tests_pass(host, request, name):
+    host.run("README.rst")
+    sample = host.run("docs/testing.rst")[name]
+    sample(**{argument: request.getfixturevalue(argument) for argument in inspect.signature(sample).parameters})
+
+
+@pytest.mark.django_db
+def test_the_sample_testcase_passes(host):
+    host.run("README.rst")
+    case = host.run("docs/testing.rst")["PaymentTests"]
+    result = unittest.TextTestRunner(stream=io.StringIO()).run(unittest.defaultTestLoader.loadTestsFromTestCase(case))
+    assert (result.testsRun, result.errors, result.failures) == (1, [], [])
+
+
+@pytest.mark.django_db
+def test_the_sample_receivers_ship_and_the_async_one_joins_the_transaction(host, client):
+    host.run("docs/receivers.rst")
+    Order.objects.expect(out_trade_no="R-1", amount=9900)
+    assert WECHAT.payment_v3("R-1", 9900).post(client, "/wechatpay/notify/").status_code == 200
+    assert Shipment.objects.filter(out_trade_no="R-1").count() == 2
+    ((number, idempotency_key),) = host.placed
+    assert number == "R-1"
+    assert idempotency_key.startswith("payment_confirmed:")
+
+
+@pytest.mark.django_db
+def test_the_sample_resolver_lets_an_order_kept_elsewhere_be_paid(host, client, shipped):
+    host.run("docs/orders.rst")
+    Order.objects.all().delete()
+    assert WECHAT.payment_v3("20261122000001", 9900).post(client, "/wechatpay/notify/").status_code == 200
+    assert shipped.calls[0]["order"].reference == "20261122000001"
+
+
+@pytest.mark.django_db
+def test_the_sample_query_confirms_a_closed_order_as_unexpected_money(host, unexpected):
+    assert host.run("docs/orders.rst")["outcome"] == "unexpected"
+    assert unexpected.calls[0]["reason"] == "order_closed"
+
+
+@pytest.mark.django_db
+def test_the_curl_test_of_reachability_is_answered_as_documented(client):
+    answer = client.post("/wechatpay/notify/", "{}", content_type="application/x-www-form-urlencoded")
+    page = text_of("docs/not-arriving.rst")
+    assert f"``{answer.status_code}`` with ``{answer.content.decode()}``" in page
+    assert "https://shop.example/wechatpay/notify/ -d '{}'" in page
+
+
+def test_the_outcome_table_is_the_codes_own():
+    documented = [(name, *answer) for name, _when, *answer in table("docs/urls.rst", "outcome-table")]
+    assert documented == [
+        (row.code, str(row.http_status("v3")), str(row.http_status("v2")), row.word, logging.getLevelName(row.level))
+        for row in OUTCOMES.values()
+    ]
+
+
+def test_every_refusal_is_explained_where_one_looks_for_it():
+    explained = re.findall(r"^\*\*([a-z_, ]+)\*\*$", text_of("docs/not-verifying.rst"), re.MULTILINE)
+    named = {name for line in explained for name in line.split(", ")}
+    assert named <= set(OUTCOMES)
+    assert {code for code, outcome in OUTCOMES.items() if outcome.word == "unauthorized"} < named
+
+
+def test_the_settings_tables_are_the_codes_own():
+    assert {name: eval(default) for name, default, _ in table("docs/settings.rst", "settings")} == DEFAULTS
+    assert tuple(row[0] for row in table("docs/settings.rst", "merchant-settings")) == MERCHANT_SETTINGS
+
+
+def test_the_checks_table_is_the_codes_own():
+    sources = Path(checks.__file__).parent.glob("*.py")
+    codes = {code for source in sources for code in re.findall(r'"([EW]\d{3})"', source.read_text())}
+    assert [row[0] for row in table("docs/checks.rst", "checks")] == sorted(codes)
+
+
+def test_the_table_of_reasons_is_the_codes_own():
+    assert {row[0] for row in table("docs/signals.rst", "reasons")} == set(Discrepancy.Reason.values)
+
+
+EVENTS = {
+    "payment_confirmed": WECHAT.payment_v3("S-1", 100),
+    "payment_failed": WECHAT.payment_v3("S-1", 100, trade_state="PAYERROR"),
+    "payment_unexpected": WECHAT.payment_v3("S-2", 100),
+    "notification_received": WECHAT.v3("REFUND.SUCCESS", {"out_refund_no": "R-1"}),
+    "notification_rejected": WECHAT.payment_v3("S-1", 100).with_body(b"{}"),
+}
+
+
+@pytest.mark.parametrize("name", EVENTS)
+@pytest.mark.django_db
+def test_a_signal_has_the_documented_sender_and_arguments(host, client, connect, name):
+    host.settings.WECHATPAY_NOTIFY = host.names["WECHATPAY_NOTIFY"]
+    documented = {row[0]: row for row in table("docs/signals.rst", "signals")}
+    assert set(documented) == set(EVENTS) == set(signals.LEDGER_SIGNALS) | {"notification_rejected"}
+    told = connect(getattr(signals, name), name)
+    Order.objects.expect(out_trade_no="S-1", amount=100)
+    Order.objects.close(Order.objects.expect(out_trade_no="S-2", amount=100))
+    EVENTS[name].post(client, "/wechatpay/notify/")
+    (call,) = told.calls
+    assert call.pop("sender").__name__ == documented[name][2]
+    assert set(call) - {"signal"} == set(documented[name][3].split(", "))
+
+
+def test_the_readmes_say_the_same_in_two_languages():
+    english, chinese = READMES
+    assert blocks(english, "sh") == blocks(chinese, "sh")
+    assert _code(english) == _code(chinese)
+    for sign in (r"^[-=]{3,}$", r"^\* ", r"^\.\. (begin|end) [a-z ]+$", r"`_"):
+        counts = [len(re.findall(sign, text_of(page), re.MULTILINE)) for page in READMES]
+        assert counts[0] == counts[1] > 0, sign
+
+
+def _code(page):
+    return [ast.dump(ast.parse(block)) for block in blocks(page, "python")]
+
+
+@pytest.mark.parametrize("page", READMES)
+def test_a_readme_begins_with_the_two_commands(page):
+    assert [command.strip() for command in blocks(page, "sh")[:2]] == [
+        "pip install uv && uv run example_project/manage.py demo",
+        "pip install uv && uv run pytest",
+    ]
+
+
+@pytest.mark.parametrize("page", READMES)
+def test_a_readme_renders_on_pypi(page):
+    strict = {"report_level": 1, "halt_level": 1, "raw_enabled": False, "file_insertion_enabled": False}
+    parts = publish_parts(text_of(page), writer=Writer(), settings_overrides=strict)
+    prose = re.sub(r"<pre.*?</pre>", "", parts["body"], flags=re.DOTALL)
+    assert "``" not in prose
+    assert "**" not in prose
+
+
+@pytest.mark.parametrize("page", READMES)
+def test_a_readme_links_to_pages_that_exist(page):
+    targets = re.findall(r"<([^>]+\.rst)>`_", text_of(page))
+    assert len(targets) > 10
+    assert [target for target in targets if not (ROOT / target).is_file()] == []
+
+
+def test_the_sample_command_lines_are_understood():
+    lines = [line.split() for block in blocks("docs/development.rst", "sh") for line in block.splitlines()]
+    simulations = [line[3:] for line in lines if "wechatpay_simulate" in line]
+    assert len(simulations) > 5
+    for options in simulations:
+        Simulate().create_parser("manage.py", "wechatpay_simulate").parse_args(options)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_commands_named_in_the_docs_exist(page):
+    named = set(re.findall(r"\b(wechatpay_[a-z]+)\b(?=[` ])", text_of(page))) - {"wechatpay_notify"}
+    commands = ROOT / "wechatpay_notify" / "management" / "commands"
+    assert {name for name in named if not (commands / f"{name}.py").is_file()} == set()
