@@ -1,0 +1,19 @@
+"""The admin: what arrived, what was decided and why, what was answered, which receivers ran.
+
+Never a door to change evidence: every page is read-only. The classes may be registered on another admin site.
+"""
+
+from django.contrib import admin
+
+from wechatpay_notify.models import Discrepancy, NotificationLog, Order, SignalDelivery
+
+from .notifications import NotificationLogAdmin
+from .readonly import ReadOnlyAdmin
+from .records import DiscrepancyAdmin, OrderAdmin, SignalDeliveryAdmin
+
+__all__ = ["DiscrepancyAdmin", "NotificationLogAdmin", "OrderAdmin", "ReadOnlyAdmin", "SignalDeliveryAdmin"]
+
+admin.site.register(Order, OrderAdmin)
+admin.site.register(NotificationLog, NotificationLogAdmin)
+admin.site.register(SignalDelivery, SignalDeliveryAdmin)
+admin.site.register(Discrepancy, DiscrepancyAdmin)

@@ -1,0 +1,178 @@
+"""The admin page of one notification: what WeChat sent, what was decided and why, what was answered.
+
+Never shows a body raw: it is masked, made plain, and escaped by the template.
+"""
+
+import contextlib
+import hashlib
+import logging
+from collections.abc import Iterable
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from wechatpay_notify.models import Discrepancy, NotificationLog, Order, SignalDelivery
+from wechatpay_notify.outcomes import OUTCOMES
+from wechatpay_notify.protocol.errors import NotificationError
+from wechatpay_notify.protocol.results import ORDER_NUMBER, read
+from wechatpay_notify.protocol.types import Notification
+
+from . import panels
+from .disclosure import body_text, json_text, masked_text, plain
+from .panels import Cell, Links, Panel
+from .readonly import ReadOnlyAdmin, shown_moment
+from .records import MOST_ORDERS, badge, named
+
+ATTENTION = [code for code, outcome in OUTCOMES.items() if outcome.level >= logging.ERROR]
+
+
+class OutcomeFilter(admin.SimpleListFilter):
+    """`outcome` has no choices in the model, so that a new one needs no migration."""
+
+    title = _("outcome")
+    parameter_name = "outcome"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Iterable[tuple[str, Any]]:
+        first = [("attention", _("needs a person")), ("interrupted", _("no answer was sent"))]
+        return first + [(code, code) for code in OUTCOMES]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any] | None:
+        if self.value() == "attention":
+            return queryset.filter(outcome__in=ATTENTION)
+        if self.value() == "interrupted":
+            return queryset.filter(outcome="", http_status=None)
+        return queryset.filter(outcome=self.value()) if self.value() else None
+
+
+class NotificationLogAdmin(ReadOnlyAdmin):
+    list_display = (
+        "received_at_shown",
+        "outcome_badge",
+        "out_trade_no",
+        "event",
+        "answer",
+        "duration_ms",
+        "attempt_estimate",
+        "transaction_id",
+    )
+    list_filter = (OutcomeFilter, "api_version")
+    ordering = ("-received_at", "-id")
+    heavy_fields = ("body", "headers", "resource")
+    search_fields = ("out_trade_no__exact", "transaction_id__exact", "notification_id__exact")
+    rare_search_fields = ("out_refund_no__exact",)
+    search_help_text = _(
+        "Order number, WeChat transaction, notification id, refund number, shop's reference: a whole one, exactly."
+    )
+    fieldsets = (
+        (_("What was decided"), {"fields": (("outcome_badge", "verified"), "hint", "detail")}),
+        (_("What we answered"), {"fields": (("answer", "duration_ms", "attempt_estimate"),)}),
+        (
+            _("What it is about"),
+            {"fields": (("out_trade_no", "transaction_id"), ("event", "notification_id", "out_refund_no"))},
+        ),
+        (_("How it came"), {"fields": (("received_at_shown", "merchant", "remote_addr"),)}),
+    )
+
+    received_at_shown = shown_moment(NotificationLog, "received_at")
+
+    @admin.display(description=_("outcome"))
+    def outcome_badge(self, row: NotificationLog) -> SafeString:
+        return badge(panels.outcome_label(row), panels.outcome_tone(row))
+
+    @admin.display(description=_("what to do"))
+    def hint(self, row: NotificationLog) -> Any:
+        if row.outcome in OUTCOMES:
+            return OUTCOMES[row.outcome].hint
+        return _(
+            "It is being processed at this moment, or the process was stopped before it could answer. What was "
+            "recorded stays recorded, and the next attempt goes on from there."
+        )
+
+    @admin.display(description=_("event"))
+    def event(self, row: NotificationLog) -> str:
+        return panels.event(row)
+
+    @admin.display(description=_("answer"))
+    def answer(self, row: NotificationLog) -> str:
+        return panels.answer(row)
+
+    def search_condition(self, number: str) -> Q:
+        # A notification does not know the shop's reference; its order does.
+        orders = list(Order.objects.filter(named(number)).values_list("out_trade_no", flat=True)[:MOST_ORDERS])
+        return super().search_condition(number) | Q(out_trade_no__in=orders)
+
+    def panels(self, row: NotificationLog, links: Links) -> list[Panel | None]:
+        numbers = order_numbers(row)
+        concerned = Q(out_trade_no__in=numbers)
+        if row.transaction_id:
+            concerned |= Q(transaction_id=row.transaction_id)
+        orders, discrepancies = Order.objects.filter(concerned), Discrepancy.objects.filter(concerned)
+        subjects = [f"discrepancy:{pk}" for pk in discrepancies.values_list("pk", flat=True)[:MOST_ORDERS]]
+        if row.notification_id:
+            subjects.append(f"{row.merchant}:{row.notification_id}")
+        told = Q(order__in=list(orders.values_list("pk", flat=True)[:MOST_ORDERS])) | Q(subject__in=subjects)
+        return [
+            panels.orders(orders, links),
+            panels.deliveries(SignalDelivery.objects.filter(told), links),
+            panels.discrepancies(discrepancies, links),
+            _siblings(row, links),
+            *_sent(row),
+        ]
+
+
+def order_numbers(row: NotificationLog) -> list[str]:
+    """The merchant order numbers a notification names: of a combined payment its own and those of its sub orders."""
+    numbers = {row.out_trade_no} - {""}
+    if row.verified and row.resource:
+        notification = Notification(
+            version="v2" if row.api_version == NotificationLog.Version.V2 else "v3",
+            kind="payment",
+            notification_id="",
+            event_type="",
+            resource=row.resource,
+            created_at=None,
+            digest="",
+        )
+        with contextlib.suppress(NotificationError):  # genuine, but no payment
+            numbers |= {payment.out_trade_no for payment in read(notification)}
+    return sorted(number for number in numbers if ORDER_NUMBER.fullmatch(number))
+
+
+def _siblings(row: NotificationLog, links: Links) -> Panel | None:
+    """The other deliveries of this number: redeliveries, refunds, refusals that claim it."""
+    for name in ("out_trade_no", "transaction_id", "notification_id"):
+        number = getattr(row, name)
+        if number:
+            others = NotificationLog.objects.filter(**{name: number}).exclude(pk=row.pk)
+            return panels.notifications(others, links, _("Other notifications of this number"), number)
+    return None
+
+
+def _sent(row: NotificationLog) -> list[Panel | None]:
+    body = bytes(row.body)
+    text, form = body_text(body)
+    facts = gettext("%(bytes)d bytes, SHA-256 %(digest)s. Personal values are masked.") % {
+        "bytes": len(body),
+        "digest": hashlib.sha256(body).hexdigest(),
+    }
+    headers = [
+        [Cell(plain(str(name))), Cell(plain(masked_text(str(value))))] for name, value in (row.headers or {}).items()
+    ]
+    content = Panel(title=_("Decrypted resource"), text=json_text(row.resource)) if row.resource is not None else None
+    if content and row.api_version == NotificationLog.Version.V2:
+        content = Panel(title=_("Fields"), text=content.text)
+    return [
+        content,
+        Panel(
+            title=_("Headers"),
+            columns=[_("name"), _("value")],
+            rows=headers,
+            note="" if headers else _("None of the headers that are kept."),
+        ),
+        Panel(title=_("Body"), text=text, note=f"{form} {facts}"),
+    ]

@@ -1,0 +1,144 @@
+"""ReadOnlyAdmin: a ModelAdmin for evidence: it is listed, searched by exact number and read.
+
+Never adds, changes or deletes, whoever asks; never counts, sorts or scans more than an index gives.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, cast
+
+from django.contrib import admin
+from django.contrib.admin.views.main import ChangeList
+from django.core.paginator import Paginator
+from django.db.models import Model, Q, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.utils.functional import Promise, cached_property
+
+from .disclosure import disarmed, moment
+from .panels import Links, Panel
+
+if TYPE_CHECKING:
+    _ModelAdmin = admin.ModelAdmin[Any]
+    _Paginator = Paginator[Any]
+else:
+    _ModelAdmin, _Paginator = admin.ModelAdmin, Paginator
+
+MOST_COUNTED = 10_001
+"""Rows that a list counts: counting five million takes seconds, and nobody turns that many pages."""
+
+
+class CappedPaginator(_Paginator):
+    @cached_property
+    def count(self) -> int:
+        rows = cast("QuerySet[Any]", self.object_list)
+        return rows.order_by()[:MOST_COUNTED].count()
+
+
+class EvidenceList(ChangeList):
+    """A list whose heavy columns stay in the database and whose texts are disarmed before they are shown."""
+
+    def get_queryset(self, *args: Any, **kwargs: Any) -> QuerySet[Any]:
+        heavy = cast("ReadOnlyAdmin", self.model_admin).heavy_fields
+        return super().get_queryset(*args, **kwargs).defer(*heavy)
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        self.result_list: Any = [disarmed(row) for row in self.result_list]
+
+    def get_ordering_field(self, field_name: Any) -> None:
+        """No column sorts the list: few have an index to sort by."""
+
+
+class ReadOnlyAdmin(_ModelAdmin):
+    """Base of this app's admin classes; put a theme's ModelAdmin after it: `class Mine(OrderAdmin, ThemeAdmin)`.
+
+    `heavy_fields` are not loaded for the list. `rare_search_fields` have no index: they are asked only when the
+    `search_fields` find nothing.
+    """
+
+    heavy_fields: Sequence[str] = ()
+    rare_search_fields: Sequence[str] = ()
+    actions = None
+    sortable_by = ()
+    list_per_page = 50
+    list_max_show_all = 0
+    show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER
+    paginator = CappedPaginator
+
+    class Media:
+        css = {"all": ["wechatpay_notify/admin.css"]}
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return EvidenceList
+
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
+        # Any other query parameter would ask columns without an index, or guess a masked openid letter by letter.
+        names = {getattr(item, "parameter_name", item) for item in self.get_list_filter(request)}
+        return lookup.removesuffix("__exact") in names
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        """The rows of one number, taken as a whole and exactly."""
+        number = search_term.strip()
+        if not number:
+            return queryset, False
+        found = queryset.filter(self.search_condition(number))
+        if self.rare_search_fields and not found.exists():
+            found = queryset.filter(any_of(self.rare_search_fields, number))
+        return found, False
+
+    def search_condition(self, number: str) -> Q:
+        """What a row fulfils that this number finds; only with indexes."""
+        return any_of(self.search_fields, number)
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
+        row = super().get_object(request, object_id, from_field)
+        return row and disarmed(row)
+
+    def render_change_form(self, request: HttpRequest, context: Any, *args: Any, **kwargs: Any) -> HttpResponse:
+        row = context.get("original")
+        if row is not None:
+            links = Links(self.admin_site, request)
+            context["panels"] = [panel for panel in self.panels(row, links) if panel is not None]
+        return super().render_change_form(request, context, *args, **kwargs)
+
+    def panels(self, row: Any, links: Links) -> list[Panel | None]:
+        """What the page shows below the fields; None for what this user may not see."""
+        return []
+
+
+def any_of(lookups: Sequence[Any], value: str) -> Q:
+    """Whether one of these lookups fits."""
+    condition = Q()
+    for lookup in lookups:
+        condition |= Q(**{lookup: value})
+    return condition
+
+
+def shown(
+    model: type[Model], name: str, show: Callable[[Any], Any], label: str | Promise = ""
+) -> Callable[[Any, Any], Any]:
+    """A method of a ModelAdmin that shows this column through `show(row)`, under the column's own label or another.
+
+    It needs another name than the column, which Django would show instead.
+    """
+
+    @admin.display(description=label or model._meta.get_field(name).verbose_name)  # type: ignore[arg-type, union-attr]
+    def method(self: Any, row: Any) -> Any:
+        return show(row) or self.get_empty_value_display()
+
+    return method
+
+
+def shown_moment(model: type[Model], name: str) -> Callable[[Any, Any], Any]:
+    return shown(model, name, lambda row: moment(getattr(row, name)))
