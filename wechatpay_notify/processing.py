@@ -149,8 +149,9 @@ def _refuse(row: NotificationLog, error: NotificationError, started: float) -> s
 def _fail(row: NotificationLog, code: str, error: Exception, started: float) -> str:
     """Something of ours or the host's broke: keep the row if the database lets us; WeChat sends again."""
     logger.log(OUTCOMES[code].level, "a notification could not be processed", exc_info=error)
-    cause = error.__cause__ or error
-    row.detail = storable(f"{type(error).__name__}: {error} ({type(cause).__name__})")[:500]
+    # The first line alone: PostgreSQL's next ones quote the row, openid included.
+    said = str(error.__cause__ or error).partition("\n")[0]
+    row.detail = storable(f"{type(error.__cause__ or error).__name__}: {said}")[:500]
     try:
         answer(row, code, started)
         row.save(using=router.db_for_write(NotificationLog))

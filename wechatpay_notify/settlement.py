@@ -58,7 +58,9 @@ class Settlement:
         if telling.outcome:
             code = worst([code, telling.outcome])
         elif not telling.anybody:  # another process was telling them at the same moment
-            code = worst([verdict.outcome for verdict in verdicts])
+            for verdict in verdicts:
+                verdict.pending = []
+            code = _code(verdicts)
         if not telling.completed:
             self._complete(code)
         return code
