@@ -20,3 +20,8 @@ def is_contention(error: Exception) -> bool:
     if getattr(cause, "sqlstate", getattr(cause, "pgcode", None)) in _SQLSTATES:
         return True
     return isinstance(error, OperationalError) and bool(error.args) and error.args[0] in _MYSQL_CODES
+
+
+def is_writer_busy(error: Exception) -> bool:
+    """Whether SQLite's one writer kept us waiting for the whole `timeout`; asking again would wait as long."""
+    return str(getattr(error.__cause__, "sqlite_errorname", "")).startswith("SQLITE_BUSY")

@@ -3,6 +3,7 @@
 Never waits for a receiver that another process is running, and never lets one failure stop the others.
 """
 
+import contextlib
 import copy
 import time
 import traceback
@@ -124,7 +125,9 @@ def claim(pk: int, others: Iterable[int], using: str) -> str:
     if skips_locked(using):
         # By primary key alone: any other condition takes gap locks on MariaDB and stalls unrelated orders.
         pks = [pk, *others]
-        found = dict(rows.filter(pk__in=pks).select_for_update(skip_locked=True).values_list("pk", "status"))
+        # Ordered by it too: else MariaDB scans an index of a small ledger, and so locks every row and gap of it.
+        wanted = rows.filter(pk__in=pks).order_by("pk")
+        found = dict(wanted.select_for_update(skip_locked=True).values_list("pk", "status"))
         if len(found) < len(pks):
             return "taken"
         return "mine" if found[pk] == SignalDelivery.Status.PENDING else "done"
@@ -150,27 +153,31 @@ def _tell(
     """Call one receiver in one transaction with its mark: "done", "failed", "busy", or "gone" if another was first."""
     for attempt in range(1, CONTENTION_TRIES + 1):
         started = time.monotonic()
-        claimed = ""
+        claimed, ended = "", False
         try:
             with transaction.atomic(using=using, durable=True):
                 claimed = claim(row.pk, others, using)
                 if claimed != "mine":
                     return "busy" if claimed == "taken" else "gone"
-                receiver(signal=LEDGER_SIGNALS[row.signal], sender=_sender(row.signal), **_arguments(row, known, using))
+                arguments = _arguments(row, known, using)
+                with _savepoint(using):
+                    receiver(signal=LEDGER_SIGNALS[row.signal], sender=_sender(row.signal), **arguments)
                 _mark_done(row, started, using)
                 if complete:
                     complete()
+                ended = True
             return "done"
         except Exception as error:
+            if is_contention(error) and attempt < CONTENTION_TRIES and not ended:
+                continue
             if claimed != "mine":
                 raise
-            if is_contention(error) and attempt < CONTENTION_TRIES:
-                continue
-            if _note(row, error, started, using):
-                return "failed"
-            # The transaction had committed: what raised was one of the receiver's on_commit callbacks.
-            logger.exception("an on_commit callback of %s raised after it was done", row.receiver)
-            return "done"
+            noted = _note(row, error, started, using)
+            if noted == "gone" and ended:
+                # The transaction had committed: what raised was one of the receiver's on_commit callbacks.
+                logger.exception("an on_commit callback of %s raised after it was done", row.receiver)
+                return "done"
+            return noted
     raise AssertionError("unreachable: the last attempt returns")
 
 
@@ -184,20 +191,31 @@ def _mark_done(row: SignalDelivery, started: float, using: str) -> None:
     )
 
 
-def _note(row: SignalDelivery, error: Exception, started: float, using: str) -> bool:
-    """Record a failure, unless the row was done after all; says whether it was still pending."""
+def _savepoint(using: str) -> contextlib.AbstractContextManager[Any]:
+    """Around a receiver on MySQL, where a deadlock ends the whole transaction: if the receiver swallows the error, its
+    writes are gone and so is the savepoint, and releasing it raises before anything is marked done."""
+    if connections[using].vendor == "mysql":
+        return transaction.atomic(using=using)
+    return contextlib.nullcontext()
+
+
+def _note(row: SignalDelivery, error: Exception, started: float, using: str) -> str:
+    """Record a failure: "failed"; or "gone" if the row is done after all, "busy" if another process is at it again."""
     logger.error("receiver %s of %s failed", row.receiver, row.signal, exc_info=error)
     wait = BACKOFF_SECONDS[min(row.attempts, len(BACKOFF_SECONDS) - 1)]
     text = storable("".join(traceback.format_exception(error)))
-    pending = SignalDelivery.objects.using(using).filter(pk=row.pk, status=SignalDelivery.Status.PENDING)
-    return bool(
-        pending.update(
+    with transaction.atomic(using=using, durable=True):
+        # Claimed anew: since the rollback another process may be running this receiver, and nothing waits for one.
+        claimed = claim(row.pk, (), using)
+        if claimed != "mine":
+            return "busy" if claimed == "taken" else "gone"
+        SignalDelivery.objects.using(using).filter(pk=row.pk).update(
             attempts=F("attempts") + 1,
             duration_ms=_milliseconds(started),
             last_error=text.encode("ascii", "backslashreplace").decode()[-MAX_ERROR:],
             next_attempt_at=timezone.now() + timedelta(seconds=wait),
         )
-    )
+    return "failed"
 
 
 def _with_receivers(rows: list[SignalDelivery], using: str) -> list[SignalDelivery]:

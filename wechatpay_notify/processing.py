@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from . import refusals
 from .conf import MerchantConfig, conf
+from .contention import is_writer_busy
 from .judgement import HostError
 from .log import logger, report
 from .models import NotificationLog
@@ -152,6 +153,8 @@ def _fail(row: NotificationLog, code: str, error: Exception, started: float) -> 
     # The first line alone: PostgreSQL's next ones quote the row, openid included.
     said = str(error.__cause__ or error).partition("\n")[0]
     row.detail = storable(f"{type(error.__cause__ or error).__name__}: {said}")[:500]
+    if row.pk is None and is_writer_busy(error):
+        return code  # waiting a second time would outlast WeChat's five seconds
     try:
         answer(row, code, started)
         row.save(using=router.db_for_write(NotificationLog))

@@ -76,6 +76,8 @@ class Settlement:
             except (IntegrityError, DataError, OperationalError) as error:
                 unstorable = _is_unstorable(error) and not plain
                 retry = isinstance(error, _Moved | IntegrityError) or is_contention(error) or unstorable
+                if self.row is not None:
+                    self.row.pk = None  # rolled back with it; SQLite gives the number to another row
                 if attempt == TX1_TRIES or not retry:
                     raise
                 doubtful = doubtful or isinstance(error, IntegrityError)
@@ -161,7 +163,9 @@ class Settlement:
             resolved_at=None,
         )
         pks = list(healed.values_list("pk", flat=True))
-        healed.update(resolved_at=timezone.now(), resolution="this payment was confirmed later")
+        Discrepancy.objects.using(self.using).filter(pk__in=self._not_held(pks)).update(
+            resolved_at=timezone.now(), resolution="this payment was confirmed later"
+        )
         for row in SignalDelivery.objects.using(self.using).filter(
             signal="payment_unexpected",
             subject__in=[f"discrepancy:{pk}" for pk in pks],
@@ -169,6 +173,13 @@ class Settlement:
         ):
             if delivery.claim(row.pk, (), self.using) == "mine":
                 SignalDelivery.objects.using(self.using).filter(pk=row.pk).delete()
+
+    def _not_held(self, pks: list[int]) -> list[int]:
+        """Those discrepancies that no receiver holds right now; one that is being told stays open for a person."""
+        if not delivery.skips_locked(self.using):
+            return pks
+        rows = Discrepancy.objects.using(self.using).filter(pk__in=pks).order_by("pk")
+        return list(rows.select_for_update(skip_locked=True).values_list("pk", flat=True))
 
     def _pending(self, verdicts: list[Verdict]) -> list[SignalDelivery]:
         """What is due of these facts: rows recorded earlier, and those just made."""

@@ -1,0 +1,80 @@
+"""The shop's own desk, over HTTP, so that what the shop does runs in the same servers under the same settings."""
+
+import json
+from collections import Counter
+
+from django.conf import settings
+from django.db import transaction
+from django.http import JsonResponse
+from django.views.decorators.csrf import csrf_exempt
+
+from tests.shop.models import Shipment
+from wechatpay_notify.models import Discrepancy, NotificationLog, Order, SignalDelivery
+
+from .receivers import gate_of
+
+
+@csrf_exempt
+def orders(request):
+    """Create the orders the shop expects to be paid."""
+    for details in json.loads(request.body):
+        Order.objects.expect(**details)
+    return JsonResponse({})
+
+
+@csrf_exempt
+def close(request):
+    """Close one order."""
+    order = Order.objects.get(out_trade_no=json.loads(request.body))
+    return JsonResponse({"closed": Order.objects.close(order)})
+
+
+@csrf_exempt
+def amend(request):
+    """Correct the amount of an order."""
+    number, amount = json.loads(request.body)
+    Order.objects.filter(out_trade_no=number).update(amount=amount)
+    return JsonResponse({})
+
+
+@csrf_exempt
+def shelves(request):
+    """Two rows for receivers to lock."""
+    number = json.loads(request.body)
+    Shipment.objects.bulk_create([Shipment(out_trade_no=f"shelf-{number}", receiver="shelf") for _ in range(2)])
+    return JsonResponse({})
+
+
+@csrf_exempt
+@transaction.non_atomic_requests
+def gate(request):
+    """Let the waiting receiver of this order go on."""
+    gate_of(json.loads(request.body)).touch()
+    return JsonResponse({})
+
+
+@transaction.non_atomic_requests  # reading must not wait for a receiver, as BEGIN IMMEDIATE would
+def report(request):
+    """All that is on record about these order numbers."""
+    numbers = request.GET.getlist("number")
+    return JsonResponse({number: _about(number) for number in numbers})
+
+
+def _about(number):
+    order = Order.objects.filter(out_trade_no=number).values("pk", "status", "transaction_id").first()
+    discrepancies = Discrepancy.objects.filter(out_trade_no=number)
+    subjects = [f"discrepancy:{row.pk}" for row in discrepancies] + ([f"order:{order['pk']}"] if order else [])
+    return {
+        "status": order and order["status"],
+        "transaction": order and order["transaction_id"],
+        "effects": Counter(Shipment.objects.filter(out_trade_no=number).values_list("receiver", flat=True)),
+        "calls": {path.name.partition(".")[0]: path.stat().st_size for path in _calls(number)},
+        "deliveries": Counter(SignalDelivery.objects.filter(subject__in=subjects).values_list("status", flat=True)),
+        "discrepancies": {row.reason: row.resolved_at is None for row in discrepancies},
+        "outcomes": Counter(NotificationLog.objects.filter(out_trade_no=number).values_list("outcome", flat=True)),
+        "unanswered": NotificationLog.objects.filter(out_trade_no=number, http_status=None).count(),
+    }
+
+
+def _calls(number):
+    return [path for path in (settings.DIRECTORY / "calls").glob(f"*.{number}") if path.stat().st_size]

@@ -1,0 +1,13 @@
+from django.urls import include, path
+
+from . import desk
+
+urlpatterns = [
+    path("wechatpay/", include("wechatpay_notify.urls")),
+    path("desk/orders/", desk.orders),
+    path("desk/close/", desk.close),
+    path("desk/shelves/", desk.shelves),
+    path("desk/amend/", desk.amend),
+    path("desk/gate/", desk.gate),
+    path("desk/report/", desk.report),
+]
