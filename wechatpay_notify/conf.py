@@ -4,7 +4,7 @@ Never raises at import, never prints a key; what is wrong with a merchant is a l
 show and a request refuses (`misconfigured`).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -111,7 +111,7 @@ class Conf:
         if self.merchant_for is None:
             return self.merchants.get(alias)
         merchant = self.merchant_for(alias)
-        return None if merchant is None else MerchantConfig(merchant)
+        return None if merchant is None else MerchantConfig(merchant, tuple(_provided_faults(merchant)))
 
     def merchant_by_number(self, mchid: str) -> Merchant | None:
         """The listed merchant with this MCHID, for results that came without a URL (a query's answer)."""
@@ -172,6 +172,17 @@ def parse_merchant(alias: str, raw: Any, *, tolerance: int) -> MerchantConfig:
         timestamp_tolerance=tolerance,
     )
     return MerchantConfig(merchant, tuple(faults))
+
+
+def _provided_faults(merchant: Merchant) -> Iterator[Fault]:
+    """What is wrong with the keys of a Merchant that a host made itself."""
+    mend = "Make the Merchant with build_merchant()."
+    if any(len(key) != KEY_LENGTH for key in merchant.api_v3_keys):
+        yield Fault("v3", "api_v3_keys", f"must be {KEY_LENGTH} bytes each.", mend)
+    if merchant.api_v3_keys and not merchant.platform_keys:
+        yield Fault("v3", "platform_keys", "is empty.", mend)
+    if any(len(key) != KEY_LENGTH for key in merchant.api_v2_keys):
+        yield Fault("v2", "api_v2_keys", f"must be {KEY_LENGTH} characters each.", mend)
 
 
 def _keys(raw: Mapping[str, Any], setting: str, version: Version, what: str, faults: list[Fault]) -> list[str]:

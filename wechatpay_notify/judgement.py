@@ -69,7 +69,7 @@ def judge(
     if stranger:
         return Verdict(result=result, outcome="wrong_merchant", detail=stranger)
     if result.trade_state != PAID and result.trade_state not in FAILED:
-        return Verdict(result=result, outcome="received", detail=f"trade_state {result.trade_state}")
+        return Verdict(result=result, outcome="received", detail=f"trade_state {result.trade_state!a}")
     order = _find(result, merchant.alias, using)
     if result.trade_state in FAILED:
         return _judge_failed(result, order, using, notification.digest if notification else "")
@@ -211,7 +211,7 @@ def _judge_failed(result: PaymentResult, order: Any, using: str, digest: str) ->
     else:
         subject = f"order:{order.pk}:{result.transaction_id or digest}"
         verdict = _told("payment_failed", "payment_failed", subject, using)
-    verdict.result, verdict.order, verdict.detail = result, order, f"trade_state {result.trade_state}"
+    verdict.result, verdict.order, verdict.detail = result, order, f"trade_state {result.trade_state!a}"
     return verdict
 
 

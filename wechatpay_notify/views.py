@@ -43,10 +43,11 @@ class NotifyView(View):
         version = self.version or processing.looks_like(body or b"")
         try:
             config = conf.merchant(alias)
+            taken = config is not None and config.takes(version)
         except Exception:
             logger.exception("the merchant provider raised for %s", ascii(alias)[:64])
             return _answer(version, OUTCOMES["unavailable"])
-        if config is None or not config.takes(version):
+        if config is None or not taken:
             logger.info("no merchant %s that takes %s", ascii(alias)[:64], version)
             return _respond(version, 404, "rejected")
         return self._receive(request, version, body, config)

@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from cryptography.x509.oid import NameOID
@@ -59,6 +60,8 @@ def platform_key(serial: str, pem: bytes) -> PlatformKey:
         if b"BEGIN CERTIFICATE" in pem:
             return _from_certificate(serial, x509.load_pem_x509_certificate(pem))
         return PlatformKey(serial=serial, public_key=_rsa(load_pem_public_key(pem)))
+    except UnsupportedAlgorithm as error:  # an SM2 certificate, say
+        raise Misconfigured("this is no RSA key; WeChat Pay signs with RSA (WECHATPAY2-SHA256-RSA2048)") from error
     except (ValueError, TypeError) as error:
         raise Misconfigured("the PEM cannot be read: it is damaged, cut, or no public key or certificate") from error
 

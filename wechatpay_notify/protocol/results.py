@@ -3,7 +3,6 @@
 Never judges: whose order it is and whether the amount fits is the app's to say.
 """
 
-import json
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 from .errors import Malformed
 from .moments import beijing, rfc3339
 from .types import Notification, PaymentResult
+from .v3 import strict_json
 
 PAID = "SUCCESS"
 FAILED = frozenset({"PAYERROR", "PAY_FAIL", "CLOSED", "REVOKED"})
@@ -39,6 +39,8 @@ def read(notification: Notification) -> tuple[PaymentResult, ...]:
         return _v2_combined(fields) if "combine_out_trade_no" in fields else (payment_from_v2(fields),)
     if "sub_orders" in fields:
         results = _v3_combined(fields)
+    elif "refund_status" in fields or "out_refund_no" in fields:
+        return ()  # type and shape contradict each other
     elif "out_trade_no" in fields or "trade_state" in fields:
         results = (payment_from_v3(fields),)
     else:
@@ -108,6 +110,7 @@ def payment_from_v2(fields: Fields) -> PaymentResult:
 def _v3_combined(fields: Fields) -> tuple[PaymentResult, ...]:
     """Protocol 2.11: no state of its own, each sub order has one."""
     results = []
+    _required(fields, "combine_mchid", _IDENTITY)
     payer = _object(fields, "combine_payer_info")
     for part in _parts(fields.get("sub_orders")):
         state = _required(part, "trade_state", re.compile(r"[A-Z_]{1,32}"))
@@ -135,17 +138,15 @@ def _v3_combined(fields: Fields) -> tuple[PaymentResult, ...]:
                 raw=part,
             )
         )
-    return tuple(results)
+    return _distinct(tuple(results))
 
 
 def _v2_combined(fields: Fields) -> tuple[PaymentResult, ...]:
     """Protocol 1.7: the sub orders are JSON text inside one element."""
-    try:
-        listed = json.loads(fields.get("sub_order_list", ""))
-    except (ValueError, RecursionError) as error:
-        raise Malformed("sub_order_list is no JSON", proven=True) from error
+    listed = strict_json(fields.get("sub_order_list", "").encode(), "sub_order_list")
+    _required(fields, "combine_mch_id", _IDENTITY)
     state = _v2_state(fields)
-    return tuple(
+    results = tuple(
         PaymentResult(
             mchid=_required(part, "mch_id", _IDENTITY),
             appid=_required(part, "appid", _IDENTITY),
@@ -162,8 +163,18 @@ def _v2_combined(fields: Fields) -> tuple[PaymentResult, ...]:
             success_time=beijing(_optional(part, "time_end", 64), "%Y%m%d%H%M%S"),
             raw=part,
         )
-        for part in _parts(listed.get("order_list") if isinstance(listed, dict) else None)
+        for part in _parts(listed.get("order_list"))
     )
+    return _distinct(results)
+
+
+def _distinct(results: tuple[PaymentResult, ...]) -> tuple[PaymentResult, ...]:
+    """Each order and each transaction once: two of one could never both be settled."""
+    orders = {(result.mchid, result.sub_mchid, result.out_trade_no) for result in results}
+    transactions = [result.transaction_id for result in results if result.transaction_id]
+    if len(orders) < len(results) or len(set(transactions)) < len(transactions):
+        raise Malformed("a combined order names an order or a transaction twice", proven=True)
+    return results
 
 
 def _parts(value: object) -> list[Fields]:

@@ -6,6 +6,7 @@ Never parses, decrypts or believes anything before the signature over the raw by
 import base64
 import hashlib
 import json
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -34,6 +35,8 @@ RESOURCE_ALGORITHM = "AEAD_AES_256_GCM"
 PROBE_PREFIX = "WECHATPAY/SIGNTEST/"
 NONCE_BYTES = range(8, 129)
 """What AES-GCM accepts as a nonce; WeChat sends 12 (protocol, 2.5)."""
+MAX_DEPTH = 32
+"""Levels of JSON; documented resources have 5. From about 900 on Python's recursion limit stops whoever copies them."""
 
 _PADDING, _SHA256 = PKCS1v15(), SHA256()
 _KINDS: dict[str, Kind] = {
@@ -141,7 +144,10 @@ def decrypt(resource: Mapping[str, Any], keys: Iterable[bytes]) -> bytes:
 def strict_json(text: bytes, what: str) -> dict[str, Any]:
     """One JSON object in UTF-8 with unique names and finite numbers; anything else is Malformed (proven)."""
     try:
-        value = json.loads(text.decode(), object_pairs_hook=_unique, parse_constant=_refuse_constant)
+        value = json.loads(
+            text.decode(), object_pairs_hook=_unique, parse_constant=_refuse_constant, parse_float=_finite
+        )
+        _check_depth(value)
     except (ValueError, RecursionError) as error:  # RecursionError is no ValueError
         raise Malformed(f"{what} is not strict JSON", proven=True) from error
     if not isinstance(value, dict):
@@ -175,6 +181,23 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) != len(pairs):
         raise ValueError("duplicate name")
     return found
+
+
+def _check_depth(value: object) -> None:
+    level: list[Any] = [value]
+    for _ in range(MAX_DEPTH):
+        inner = (node.values() if isinstance(node, dict) else node for node in level if isinstance(node, dict | list))
+        level = [child for children in inner for child in children]
+        if not level:
+            return
+    raise ValueError("nested too deep")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):  # 1e999
+        raise ValueError("too large a number")
+    return number
 
 
 def _refuse_constant(name: str) -> Any:
