@@ -47,6 +47,9 @@ class Fault:
     message: str
     hint: str
 
+    def error(self) -> Misconfigured:
+        return Misconfigured(f"{self.setting}: {self.message} {self.hint}")
+
 
 @dataclass(frozen=True, slots=True)
 class MerchantConfig:
@@ -64,7 +67,7 @@ class MerchantConfig:
         """The merchant, if nothing is wrong with its keys of this version; else raises Misconfigured."""
         for fault in self.faults:
             if fault.version == version:
-                raise Misconfigured(f"{fault.setting}: {fault.message} {fault.hint}")
+                raise fault.error()
         return self.merchant
 
 
@@ -74,6 +77,12 @@ class Conf:
     def __getattr__(self, name: str) -> Any:
         if name not in DEFAULTS:
             raise AttributeError(name)
+        given, default = self.configured(name), DEFAULTS[name]
+        # A number of the wrong type is the checks' to report; gunicorn runs none, and a callback must not break on it.
+        return given if type(default) is not int or _is_number(given) else default
+
+    def configured(self, name: str) -> Any:
+        """The setting as it was given, or its default; for the checks, which say what is wrong with it."""
         return self.given.get(name, DEFAULTS[name])
 
     @property
@@ -81,13 +90,20 @@ class Conf:
         given = getattr(django_settings, "WECHATPAY_NOTIFY", {})
         return given if isinstance(given, Mapping) else {}
 
+    @property
+    def tolerance(self) -> int:
+        """Seconds; 0 would refuse everything."""
+        return int(self.TIMESTAMP_TOLERANCE) or int(DEFAULTS["TIMESTAMP_TOLERANCE"])
+
     @cached_property
     def merchants(self) -> dict[str, MerchantConfig]:
         """The merchants listed in the setting; empty when a callable supplies them one by one."""
         listed = self.MERCHANTS
         if not isinstance(listed, Mapping):
             return {}
-        return {alias: parse_merchant(alias, raw, tolerance=self.tolerance) for alias, raw in listed.items()}
+        return {
+            alias: parse_merchant(alias, raw, tolerance=self.tolerance) for alias, raw in listed.items()
+        }
 
     @cached_property
     def merchant_for(self) -> Callable[[str], Merchant | None] | None:
@@ -99,12 +115,6 @@ class Conf:
     def order_resolver(self) -> Resolver | None:
         resolver: Resolver | None = _callable(self.ORDER_RESOLVER)
         return resolver
-
-    @property
-    def tolerance(self) -> int:
-        """TIMESTAMP_TOLERANCE, or the default where that is no number of seconds (gunicorn runs no system checks)."""
-        given = self.TIMESTAMP_TOLERANCE
-        return given if type(given) is int and given > 0 else int(DEFAULTS["TIMESTAMP_TOLERANCE"])
 
     def merchant(self, alias: str) -> MerchantConfig | None:
         """The merchant behind a URL alias, or None. Whatever the host's callable raises comes through."""
@@ -127,9 +137,12 @@ def build_merchant(alias: str, **given: Any) -> Merchant:
 
     Parsing keys costs more than a verification: build once and keep it. Raises Misconfigured.
     """
+    unknown = sorted(given.keys() - set(MERCHANT_SETTINGS))
+    if unknown:
+        raise Misconfigured(f"unknown settings: {', '.join(unknown)}; known are {', '.join(MERCHANT_SETTINGS)}")
     config = parse_merchant(alias, given, tolerance=conf.tolerance)
     for fault in config.faults:
-        raise Misconfigured(f"{fault.setting}: {fault.message} {fault.hint}")
+        raise fault.error()
     return config.merchant
 
 
@@ -260,6 +273,10 @@ def _names(value: object) -> frozenset[str] | None:
         return frozenset(map(str, value))
     # Anything else is one name; junk then matches nothing, and never "not checked".
     return frozenset({str(value)})
+
+
+def _is_number(value: object) -> bool:
+    return type(value) in (int, float) and value >= 0  # type: ignore[operator]
 
 
 def _callable(value: Any) -> Any:

@@ -20,6 +20,7 @@ from .contention import is_contention
 from .judgement import Verdict
 from .log import logger
 from .models import Discrepancy, NotificationLog, Order, SignalDelivery
+from .outcomes import worst
 from .protocol.results import storable
 from .protocol.types import PaymentResult
 from .signals import LEDGER_SIGNALS, Receiver
@@ -53,6 +54,9 @@ class Telling:
     """Whether a receiver was run to success here, not by another process meanwhile."""
     completed: bool = False
     """Whether `complete` was called and committed."""
+
+    def worsen(self, outcome: str) -> None:
+        self.outcome = worst([self.outcome, outcome]) if self.outcome else outcome
 
 
 def names(signal: str) -> list[str]:
@@ -101,18 +105,18 @@ def run(
     for number, row in enumerate(rows):
         receiver = LEDGER_SIGNALS[row.signal].receiver(row.receiver, _sender(row.signal))
         if not row.receiver:
-            telling.outcome = "no_receiver"
+            telling.worsen("no_receiver")
         elif receiver is None or time.monotonic() > deadline:
-            telling.outcome = "receiver_failed"
+            telling.worsen("receiver_failed")
         else:
             last = number == len(rows) - 1 and not telling.outcome
             others = [other.pk for other in rows[number + 1 :]]
             told = _tell(row, receiver, others=others, using=using, known=known, complete=complete if last else None)
             if told == "busy":
-                telling.outcome = telling.outcome or "busy"
+                telling.worsen("busy")
                 break
             if told == "failed":
-                telling.outcome = "receiver_failed"
+                telling.worsen("receiver_failed")
             telling.anybody = telling.anybody or told == "done"
             telling.completed = last and told == "done"
     return telling
@@ -226,17 +230,23 @@ def _with_receivers(rows: list[SignalDelivery], using: str) -> list[SignalDelive
     made = [row for row in rows if row not in placeholders]
     for row in placeholders:
         with transaction.atomic(using=using, durable=True):
-            if claim(row.pk, (), using) != "mine":
-                continue
-            new = [copy.copy(row) for _ in names(row.signal)]
-            for copied, name in zip(new, names(row.signal), strict=True):
-                copied.pk, copied.receiver = None, name
-            SignalDelivery.objects.using(using).bulk_create(new, ignore_conflicts=True)
-            SignalDelivery.objects.using(using).filter(pk=row.pk).delete()
+            if claim(row.pk, (), using) == "mine":
+                _replace(row, using)
+        # Read again whoever replaced it: what is pending now must not be answered with success.
         made += SignalDelivery.objects.using(using).filter(
             subject=row.subject, signal=row.signal, status=SignalDelivery.Status.PENDING
         )
     return sorted(made, key=lambda row: row.pk)
+
+
+def _replace(placeholder: SignalDelivery, using: str) -> None:
+    rows = []
+    for name in names(placeholder.signal):
+        row = copy.copy(placeholder)
+        row.pk, row.receiver = None, name
+        rows.append(row)
+    SignalDelivery.objects.using(using).bulk_create(rows, ignore_conflicts=True)
+    SignalDelivery.objects.using(using).filter(pk=placeholder.pk).delete()
 
 
 def _arguments(row: SignalDelivery, known: Known, using: str) -> dict[str, Any]:

@@ -3,15 +3,17 @@
 Never writes a fact and never locks; what it saw is checked again by the compare-and-set that acts on it.
 """
 
+import hashlib
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from django.db.models import Exists
+from django.db.models import Exists, QuerySet
 
 from .conf import conf
 from .models import Discrepancy, Order, OrderMismatch, SignalDelivery
-from .protocol.results import FAILED, PAID
+from .protocol.results import FAILED, PAID, storable
 from .protocol.types import ExpectedOrder, Merchant, Notification, PaymentResult
 
 HEALED_BY_CONFIRMATION = (
@@ -70,10 +72,10 @@ def judge(
         return Verdict(result=result, outcome="wrong_merchant", detail=stranger)
     if result.trade_state != PAID and result.trade_state not in FAILED:
         return Verdict(result=result, outcome="received", detail=f"trade_state {result.trade_state!a}")
-    order = _find(result, merchant.alias, using)
+    order = _find(result, using)
     if result.trade_state in FAILED:
-        return _judge_failed(result, order, using, notification.digest if notification else "")
-    order = order or _resolve(result, merchant.alias, using)
+        return _judge_failed(result, order, using, notification.digest if notification else _digest(result))
+    order = order or _resolve(result, using)
     if order is None:
         return _discrepancy(result, merchant, using, "unknown_order", reason=Discrepancy.Reason.UNKNOWN_ORDER)
     return _judge_order(result, order, merchant, using, doubtful=doubtful)
@@ -88,11 +90,21 @@ def judge_event(notification: Notification, alias: str, using: str) -> Verdict:
     return _told("received", "notification_received", f"{alias}:{known_by}", using)
 
 
-def already_paid(verdict: Verdict, result: PaymentResult, alias: str, using: str) -> None:
+def healed_by(result: PaymentResult) -> QuerySet[Discrepancy]:
+    """The open discrepancies that end when this payment is confirmed, under whichever alias they were seen."""
+    return Discrepancy.objects.filter(
+        out_trade_no=result.out_trade_no,
+        transaction_id=result.transaction_id,
+        reason__in=HEALED_BY_CONFIRMATION,
+        resolved_at=None,
+    )
+
+
+def already_paid(verdict: Verdict, alias: str, using: str) -> None:
     """Turn a settled verdict into `unexpected`: another order had already paid for the same reference."""
     verdict.outcome, verdict.signal = "unexpected", "payment_unexpected"
     verdict.reason = Discrepancy.Reason.ALREADY_PAID
-    verdict.discrepancy = _recorded(result, alias, verdict.reason, using)
+    verdict.discrepancy = _recorded(verdict.payment, alias, verdict.reason, using)
 
 
 def _stranger(result: PaymentResult, merchant: Merchant, notification: Notification | None) -> str:
@@ -118,17 +130,10 @@ def _not_as_ordered(result: PaymentResult, order: Order) -> str:
     return ""
 
 
-def _find(result: PaymentResult, alias: str, using: str) -> Any:
+def _find(result: PaymentResult, using: str) -> Any:
     """The order a payment names, compared exactly in Python whatever the column's collation."""
     numbers = {"mchid": result.mchid, "sub_mchid": result.sub_mchid, "out_trade_no": result.out_trade_no}
-    discrepancies = Discrepancy.objects.filter(
-        merchant=alias,
-        out_trade_no=result.out_trade_no,
-        transaction_id=result.transaction_id,
-        reason__in=HEALED_BY_CONFIRMATION,
-        resolved_at=None,
-    )
-    found = Order.objects.using(using).filter(**numbers).annotate(has_open_discrepancy=Exists(discrepancies))
+    found = Order.objects.using(using).filter(**numbers).annotate(has_open_discrepancy=Exists(healed_by(result)))
     return next((order for order in found if all(getattr(order, k) == v for k, v in numbers.items())), None)
 
 
@@ -170,10 +175,11 @@ def _judge_order(  # noqa: PLR0911 (a list of guards, each with its outcome)
         subject=f"order:{order.pk}",
         fresh=True,
         heals=order.has_open_discrepancy,
+        pending=_pending(using, result, order=order) if order.has_open_discrepancy else [],
     )
 
 
-def _resolve(result: PaymentResult, alias: str, using: str) -> Any:
+def _resolve(result: PaymentResult, using: str) -> Any:
     """Ask the shop's ORDER_RESOLVER; record and commit what it expects before anything is judged."""
     try:
         resolver = conf.order_resolver
@@ -193,7 +199,7 @@ def _resolve(result: PaymentResult, alias: str, using: str) -> Any:
             currency=expected.currency,
             appid=expected.appid,
             reference=expected.reference,
-            description=expected.description,
+            description=storable(expected.description)[:255],
         )
     except OrderMismatch:
         pass  # recorded meanwhile with another amount: that record is judged
@@ -202,7 +208,7 @@ def _resolve(result: PaymentResult, alias: str, using: str) -> Any:
     else:
         if expected.closed:
             Order.objects.close(order)
-    return _find(result, alias, using)
+    return _find(result, using)
 
 
 def _judge_failed(result: PaymentResult, order: Any, using: str, digest: str) -> Verdict:
@@ -213,6 +219,11 @@ def _judge_failed(result: PaymentResult, order: Any, using: str, digest: str) ->
         verdict = _told("payment_failed", "payment_failed", subject, using)
     verdict.result, verdict.order, verdict.detail = result, order, f"trade_state {result.trade_state!a}"
     return verdict
+
+
+def _digest(result: PaymentResult) -> str:
+    """Of a query's answer: what tells one failure without a transaction from the next."""
+    return hashlib.sha256(json.dumps(result.raw, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def _told(outcome: str, signal: str, subject: str, using: str) -> Verdict:
@@ -233,6 +244,9 @@ def _discrepancy(
 ) -> Verdict:
     recorded = _recorded(result, merchant.alias, reason, using)
     subject = f"discrepancy:{recorded.pk}" if recorded else ""
+    pending = _pending(using, result, signal="payment_unexpected", subject=subject) if recorded else []
+    if outcome == "unexpected" and recorded is not None and not pending:
+        outcome = "duplicate"
     return Verdict(
         result=result,
         outcome=outcome,
@@ -242,7 +256,7 @@ def _discrepancy(
         fresh=recorded is None,
         reason=reason,
         discrepancy=recorded,
-        pending=_pending(using, result, signal="payment_unexpected", subject=subject) if recorded else [],
+        pending=pending,
     )
 
 
@@ -261,7 +275,8 @@ def _pending(using: str, result: PaymentResult, **about: Any) -> list[SignalDeli
     return [
         row
         for row in rows
-        if row.signal == "payment_confirmed" or row.payload["payment"]["transaction_id"] == result.transaction_id
+        if row.signal == "payment_confirmed"
+        or (row.signal == "payment_unexpected" and row.payload["payment"]["transaction_id"] == result.transaction_id)
     ]
 
 

@@ -22,7 +22,7 @@ from .protocol import moments, results, v2, v3
 from .protocol.errors import Malformed, NotificationError, TooLarge
 from .protocol.results import storable
 from .protocol.types import Merchant, Notification, PaymentResult, Version
-from .settlement import Settlement, answer
+from .settlement import ANSWER, Settlement, answer
 from .signals import notification_rejected
 
 PROTOCOLS = {"v2": v2, "v3": v3}
@@ -30,7 +30,7 @@ KEPT_HEADERS = ("content-type", "user-agent", "request-id", *(f"wechatpay-{name}
     "timestamp", "nonce", "signature", "serial", "signature-type",
 )))  # fmt: skip
 MAX_KEPT_HEADER = 1024
-ALERTED = {error.code for error in NotificationError.__subclasses__()} - {"probe"} | {"wrong_merchant"}
+ALERTED = refusals.CODES - {"probe"} | {"wrong_merchant"}
 """Outcomes told to notification_rejected. Probes are expected; money that was refused has payment_unexpected."""
 
 
@@ -149,7 +149,8 @@ def _refuse(row: NotificationLog, error: NotificationError, started: float) -> s
 
 def _fail(row: NotificationLog, code: str, error: Exception, started: float) -> str:
     """Something of ours or the host's broke: keep the row if the database lets us; WeChat sends again."""
-    logger.log(OUTCOMES[code].level, "a notification could not be processed", exc_info=error)
+    if not isinstance(error, DatabaseFailure):  # whose words quote rows; its first line is in the report
+        logger.log(OUTCOMES[code].level, "a notification could not be processed", exc_info=error)
     # The first line alone: PostgreSQL's next ones quote the row, openid included.
     said = str(error.__cause__ or error).partition("\n")[0]
     row.detail = storable(f"{type(error.__cause__ or error).__name__}: {said}")[:500]
@@ -157,7 +158,7 @@ def _fail(row: NotificationLog, code: str, error: Exception, started: float) -> 
         return code  # waiting a second time would outlast WeChat's five seconds
     try:
         answer(row, code, started)
-        row.save(using=router.db_for_write(NotificationLog))
+        row.save(using=router.db_for_write(NotificationLog), update_fields=None if row.pk is None else ANSWER)
     except Exception:
         logger.warning("the failed notification could not be stored either", exc_info=True)
     return code

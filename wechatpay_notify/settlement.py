@@ -14,14 +14,15 @@ from django.utils import timezone
 from . import delivery
 from .conf import conf
 from .contention import is_contention
-from .judgement import HEALED_BY_CONFIRMATION, Verdict, already_paid, judge, judge_event
+from .judgement import Verdict, already_paid, healed_by, judge, judge_event
 from .models import Discrepancy, NotificationLog, Order, SignalDelivery
 from .outcomes import OUTCOMES, worst
 from .protocol.types import Merchant, Notification, PaymentResult
 
 TX1_TRIES = 4
 """The fact's transaction runs at most this often: once, and three more times after contention."""
-_ANSWER = ("outcome", "detail", "http_status", "duration_ms")
+ANSWER = ("outcome", "http_status", "duration_ms")
+"""The columns of a log row that are written after it was stored, once."""
 
 
 class _Moved(OperationalError):
@@ -73,11 +74,11 @@ class Settlement:
             try:
                 self._transaction_1(verdicts)
                 return verdicts
-            except (IntegrityError, DataError, OperationalError) as error:
+            except Exception as error:
                 unstorable = _is_unstorable(error) and not plain
                 retry = isinstance(error, _Moved | IntegrityError) or is_contention(error) or unstorable
                 if self.row is not None:
-                    self.row.pk = None  # rolled back with it; SQLite gives the number to another row
+                    self.row.pk = None  # rolled back, whatever it was; SQLite gives the number to another row
                 if attempt == TX1_TRIES or not retry:
                     raise
                 doubtful = doubtful or isinstance(error, IntegrityError)
@@ -119,7 +120,7 @@ class Settlement:
                 if verdict.heals:
                     self._heal(verdict)
                 if verdict.fresh:
-                    rows += delivery.rows_for(verdict, self.row, self._event())
+                    rows += delivery.rows_for(verdict, self.row, self._event(verdict))
             if rows:
                 SignalDelivery.objects.using(self.using).bulk_create(rows, ignore_conflicts=True)
 
@@ -129,7 +130,7 @@ class Settlement:
         if not Order.objects.settle(order, result, confirmed_by=self.confirmed_by):
             raise _Moved
         if pending and order.reference and order.settled_reference is None:
-            already_paid(verdict, result, self.merchant.alias, self.using)
+            already_paid(verdict, self.merchant.alias, self.using)
 
     def _record_discrepancy(self, verdict: Verdict) -> None:
         result, now = verdict.payment, timezone.now()
@@ -153,23 +154,15 @@ class Settlement:
             again.update(times=F("times") + 1, last_seen=now)
 
     def _heal(self, verdict: Verdict) -> None:
-        """The payment is confirmed after all: close its discrepancies, drop what was still to be told of them."""
+        """The payment is confirmed after all: its discrepancies end; that its order was unknown need not be told."""
         result = verdict.payment
-        healed = Discrepancy.objects.using(self.using).filter(
-            merchant=self.merchant.alias,
-            out_trade_no=result.out_trade_no,
-            transaction_id=result.transaction_id,
-            reason__in=HEALED_BY_CONFIRMATION,
-            resolved_at=None,
-        )
-        pks = list(healed.values_list("pk", flat=True))
-        Discrepancy.objects.using(self.using).filter(pk__in=self._not_held(pks)).update(
+        healed = dict(healed_by(result).using(self.using).values_list("pk", "reason"))
+        Discrepancy.objects.using(self.using).filter(pk__in=self._not_held(list(healed))).update(
             resolved_at=timezone.now(), resolution="this payment was confirmed later"
         )
+        untold = [f"discrepancy:{pk}" for pk, reason in healed.items() if reason == Discrepancy.Reason.UNKNOWN_ORDER]
         for row in SignalDelivery.objects.using(self.using).filter(
-            signal="payment_unexpected",
-            subject__in=[f"discrepancy:{pk}" for pk in pks],
-            status=SignalDelivery.Status.PENDING,
+            signal="payment_unexpected", subject__in=untold, status=SignalDelivery.Status.PENDING
         ):
             if delivery.claim(row.pk, (), self.using) == "mine":
                 SignalDelivery.objects.using(self.using).filter(pk=row.pk).delete()
@@ -187,11 +180,14 @@ class Settlement:
         rows = [row for verdict in verdicts for row in verdict.pending]
         if made:
             rows += SignalDelivery.objects.using(self.using).filter(
-                subject__in=[verdict.subject for verdict in made], status=SignalDelivery.Status.PENDING
+                subject__in=[verdict.subject for verdict in made],
+                signal__in={verdict.signal for verdict in made},
+                status=SignalDelivery.Status.PENDING,
             )
         now = timezone.now()
         waiting = {verdict.subject for verdict in verdicts if verdict.outcome == "unknown_order"}
-        due = [row for row in rows if row.subject not in waiting or row.next_attempt_at <= now]
+        # The grace is for the first telling; after that every notification is an attempt.
+        due = [row for row in rows if row.subject not in waiting or row.attempts or row.next_attempt_at <= now]
         return sorted(due, key=lambda row: row.pk)
 
     def _complete(self, code: str) -> None:
@@ -200,10 +196,10 @@ class Settlement:
             if self.row.pk is None:
                 self.row.save(using=self.using, force_insert=True)
             else:
-                self.row.save(using=self.using, update_fields=_ANSWER)
+                self.row.save(using=self.using, update_fields=ANSWER)
 
-    def _event(self) -> dict[str, Any]:
-        if self.notification is None:
+    def _event(self, verdict: Verdict) -> dict[str, Any]:
+        if self.notification is None or verdict.result is not None:
             return {}
         return {"event_type": self.notification.event_type, "resource": dict(self.notification.resource)}
 

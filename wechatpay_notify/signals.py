@@ -48,10 +48,10 @@ class LedgerSignal(Signal):
     def disconnect(
         self, receiver: Receiver | None = None, sender: object = None, dispatch_uid: Hashable | None = None
     ) -> bool:
-        if receiver is not None or dispatch_uid is not None:
-            name = str(dispatch_uid) if dispatch_uid is not None else receiver_name(receiver, None)
-            self._connections.pop(name, None)
-        return super().disconnect(receiver, sender=sender, dispatch_uid=dispatch_uid)
+        disconnected = super().disconnect(receiver, sender=sender, dispatch_uid=dispatch_uid)
+        if disconnected:
+            self._connections.pop(receiver_name(receiver, dispatch_uid), None)
+        return disconnected
 
     def names(self, sender: type) -> list[str]:
         """The names of the receivers connected now for this sender, in the order of connection."""

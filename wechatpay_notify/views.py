@@ -8,15 +8,19 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.http import HttpRequest, HttpResponse, JsonResponse, RawPostDataException, UnreadablePostError
+from django.http import HttpRequest, HttpResponse, JsonResponse, UnreadablePostError
 from django.views import View
 
 from . import processing
 from .conf import DEFAULT_ALIAS, MerchantConfig, conf
 from .log import logger
 from .outcomes import OUTCOMES, Outcome
+from .protocol.errors import Misconfigured
 from .protocol.types import Version
 from .protocol.v2 import MAX_XML_BYTES
+
+START = 64
+"""Bytes that are read of a body that is too large, to answer in the form of its version."""
 
 
 class NotifyView(View):
@@ -39,13 +43,18 @@ class NotifyView(View):
 
     def post(self, request: HttpRequest, alias: str | None = None) -> HttpResponse:
         alias = alias or self.merchant or DEFAULT_ALIAS
-        body = _read(request, MAX_XML_BYTES if self.version == "v2" else conf.MAX_BODY_BYTES)
-        version = self.version or processing.looks_like(body or b"")
+        start, body = _read(request, MAX_XML_BYTES if self.version == "v2" else int(conf.MAX_BODY_BYTES))
+        version = self.version or processing.looks_like(start)
         try:
             config = conf.merchant(alias)
             taken = config is not None and config.takes(version)
+        except Misconfigured as error:
+            numbers = {"outcome": "misconfigured", "merchant": alias[:64]}
+            logger.error("%s", ascii(error.detail)[:200], extra=numbers)
+            return _answer(version, OUTCOMES["misconfigured"])
         except Exception:
-            logger.exception("the merchant provider raised for %s", ascii(alias)[:64])
+            numbers = {"outcome": "unavailable", "merchant": alias[:64]}
+            logger.warning("the merchant provider raised for %s", ascii(alias)[:64], exc_info=True, extra=numbers)
             return _answer(version, OUTCOMES["unavailable"])
         if config is None or not taken:
             logger.info("no merchant %s that takes %s", ascii(alias)[:64], version)
@@ -71,21 +80,20 @@ class V3NotifyView(NotifyView):
     version = "v3"
 
 
-def _read(request: HttpRequest, limit: int) -> bytes | None:
-    """The exact bytes of the body; None if there are more than `limit`; empty if something read them before us.
+def _read(request: HttpRequest, limit: int) -> tuple[bytes, bytes | None]:
+    """How the body starts, and its exact bytes: None if there are more than `limit`, empty if something read it before.
 
     `read()` and not `body`: DATA_UPLOAD_MAX_MEMORY_SIZE is for forms, and a body without a length has none to check.
     """
     length = request.META.get("CONTENT_LENGTH") or ""
-    if length.isascii() and length.isdigit() and (len(length) > 18 or int(length) > limit):
-        return None
+    too_large = length.isascii() and length.isdigit() and (len(length) > 18 or int(length) > limit)
     try:
-        body: bytes = request.read(limit + 1)
-    except (RawPostDataException, UnreadablePostError):
-        return b""
+        body: bytes = request.read(START if too_large else limit + 1)
+    except UnreadablePostError:
+        return b"", b""
     if not hasattr(request, "_body"):
         request._body = body  # for a middleware that looks at request.body after us
-    return body if len(body) <= limit else None
+    return body[:START], None if too_large or len(body) > limit else body
 
 
 def _answer(version: Version, outcome: Outcome) -> HttpResponse:

@@ -283,7 +283,7 @@ def test_t69_under_asgi_it_is_the_same(order, shipped, version, make):
     assert post_asgi(signed)[0] == 200
     order.refresh_from_db()
     assert order.status == "paid"
-    assert post_asgi(signed.with_body(signed.body + b" " * 2**21)) == answer("v3", "too_large")
+    assert post_asgi(signed.with_body(signed.body + b" " * 2**21)) == answer(version, "too_large")
 
 
 @pytest.mark.usefixtures("_kept_connection")

@@ -77,7 +77,7 @@ def _delivery() -> Findings:
 
 
 def _inline_seconds() -> Findings:
-    seconds = conf.INLINE_SECONDS
+    seconds = conf.configured("INLINE_SECONDS")
     if type(seconds) not in (int, float) or not 0 < seconds <= MAX_INLINE_SECONDS:
         yield (
             "E021",
@@ -88,7 +88,7 @@ def _inline_seconds() -> Findings:
 
 def _timestamp_tolerance() -> Findings:
     name, default = 'WECHATPAY_NOTIFY["TIMESTAMP_TOLERANCE"]', DEFAULTS["TIMESTAMP_TOLERANCE"]
-    seconds = conf.TIMESTAMP_TOLERANCE
+    seconds = conf.configured("TIMESTAMP_TOLERANCE")
     if type(seconds) is not int or not 1 <= seconds <= MAX_TOLERANCE:
         yield (
             "E022",
@@ -105,7 +105,7 @@ def _timestamp_tolerance() -> Findings:
 
 def _counts() -> Findings:
     for name, least in COUNTS.items():
-        value = getattr(conf, name)
+        value = conf.configured(name)
         if type(value) is not int or value < least:
             yield (
                 "E023",

@@ -22,7 +22,7 @@ class NotificationLog(models.Model):
     remote_addr = models.GenericIPAddressField(_("sender's address"), null=True, blank=True)
     headers = JSONTextField(_("headers"), default=dict)
     body = models.BinaryField(_("body"))
-    resource = JSONTextField(_("resource"), null=True, blank=True)
+    resource = JSONTextField(_("resource"), default=None, blank=True)
     verified = models.BooleanField(_("proven genuine"), default=False)
     notification_id = ExactCharField(_("notification id"), max_length=64, default="", blank=True)
     event_type = ExactCharField(_("event type"), max_length=64, default="", blank=True)

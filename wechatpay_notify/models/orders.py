@@ -33,15 +33,38 @@ def default_mchid() -> str:
 class OrderQuerySet(models.QuerySet["Order"]):
     """The verbs that move an order; each says whether it moved."""
 
-    def expect(self, *, out_trade_no: str, amount: int, currency: str = "CNY", **details: Any) -> "Order":
+    def expect(
+        self,
+        *,
+        out_trade_no: str,
+        amount: int,
+        currency: str = "CNY",
+        mchid: str | None = None,
+        sub_mchid: str = "",
+        appid: str = "",
+        sub_appid: str = "",
+        combine_out_trade_no: str = "",
+        reference: str = "",
+        description: str = "",
+    ) -> "Order":
         """Record what the shop expects to be paid, before the customer pays. Idempotent.
 
-        `amount` in the minor unit (fen). Details: mchid, sub_mchid, appid, sub_appid, combine_out_trade_no, reference,
-        description. Raises OrderMismatch when the number is recorded with another amount or currency, ValueError for
-        values WeChat would refuse.
+        `amount` in the minor unit (fen); `mchid` is the default merchant's if not given. Raises OrderMismatch when the
+        number is recorded with another amount or currency, ValueError for values WeChat or a column would refuse.
         """
         using = router.db_for_write(self.model)
-        order = self.model(out_trade_no=out_trade_no, amount=amount, currency=currency, **details)
+        order = self.model(
+            out_trade_no=out_trade_no,
+            amount=amount,
+            currency=currency,
+            mchid=default_mchid() if mchid is None else mchid,
+            sub_mchid=sub_mchid,
+            appid=appid,
+            sub_appid=sub_appid,
+            combine_out_trade_no=combine_out_trade_no,
+            reference=reference,
+            description=description,
+        )
         try:
             # Insert first: locking a missing row and then inserting deadlocks on MariaDB REPEATABLE READ.
             with transaction.atomic(using=using):
@@ -56,13 +79,14 @@ class OrderQuerySet(models.QuerySet["Order"]):
         return order
 
     def _recorded(self, order: "Order", using: str) -> "Order":
-        numbers = {"mchid": order.mchid, "sub_mchid": order.sub_mchid, "out_trade_no": order.out_trade_no}
-        with transaction.atomic(using=using):
-            # A locking read: in REPEATABLE READ a plain one may not see the row that the insert collided with.
-            return self.using(using).select_for_update().get(**numbers)
+        rows = self.using(using)
+        if transaction.get_connection(using).in_atomic_block:
+            # A locking read: the snapshot of REPEATABLE READ may not show the row that the insert collided with.
+            rows = rows.select_for_update()
+        return rows.get(mchid=order.mchid, sub_mchid=order.sub_mchid, out_trade_no=order.out_trade_no)
 
     def close(self, order: "Order") -> bool:
-        """`pending → closed`: the shop no longer wants this order paid. False if it was not pending."""
+        """`pending → closed`: the shop no longer wants this order paid. False if it was not as seen: look again."""
         return self._move(order, Order.Status.PENDING, {"status": Order.Status.CLOSED, "closed_at": timezone.now()})
 
     def settle(self, order: "Order", result: PaymentResult, *, confirmed_by: str = "notification") -> bool:
@@ -225,6 +249,10 @@ class Order(models.Model):
             raise ValueError(f"amount {self.amount!r}: give a whole number of the minor unit (fen), at least 1")
         if not self.mchid:
             raise ValueError("mchid is empty and there is no merchant 'default' to take it from: give mchid=")
+        for field in self._meta.concrete_fields:  # SQLite does not check lengths
+            value, limit = getattr(self, field.attname), getattr(field, "max_length", None)
+            if limit and isinstance(value, str) and len(value) > limit:
+                raise ValueError(f"{field.attname} has {len(value)} characters, allowed are {limit}")
         merchant = conf.merchant_by_number(self.mchid)
         if merchant and merchant.sub_mchids is not None and not self.sub_mchid:
             raise ValueError(f"merchant {self.mchid} is a service provider (SUB_MCHIDS): give sub_mchid=")

@@ -149,7 +149,7 @@ def _v2_combined(fields: Fields) -> tuple[PaymentResult, ...]:
     results = tuple(
         PaymentResult(
             mchid=_required(part, "mch_id", _IDENTITY),
-            appid=_required(part, "appid", _IDENTITY),
+            appid=_required(fields, "combine_appid", _IDENTITY),
             out_trade_no=_required(part, "out_trade_no", ORDER_NUMBER),
             combine_out_trade_no=_required(fields, "combine_out_trade_no", ORDER_NUMBER),
             transaction_id=_transaction_id(part, "transaction_id", state),

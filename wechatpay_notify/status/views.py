@@ -5,6 +5,7 @@ Never more than that: whoever holds the unguessable `public_id` sees five fields
 
 import uuid
 from collections.abc import Iterable
+from typing import Any
 
 from django.http import Http404
 from django.utils.cache import add_never_cache_headers
@@ -15,7 +16,7 @@ from rest_framework.renderers import BaseRenderer, JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.throttling import AnonRateThrottle
-from rest_framework.views import APIView
+from rest_framework.views import APIView, exception_handler
 
 from wechatpay_notify.models import Order
 
@@ -51,6 +52,9 @@ class OrderStatusView(APIView):
     parser_classes = ()
     content_negotiation_class = JSONAlone
     versioning_class = None
+
+    def get_exception_handler(self) -> Any:
+        return exception_handler
 
     def get(self, request: Request, public_id: uuid.UUID) -> Response:
         order = Order.objects.filter(public_id=public_id).first()
