@@ -32,7 +32,7 @@ DATABASES = {
     }[DATABASE]
 }
 DEBUG = False
-SECRET_KEY = "only for the tests"  # noqa: S105
+SECRET_KEY = "only for the tests"
 ALLOWED_HOSTS = ["*"]
 ROOT_URLCONF = "tests.urls"
 USE_TZ = True

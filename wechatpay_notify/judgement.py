@@ -9,7 +9,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from django.db.models import Exists, QuerySet
+from django.db.models import BooleanField, QuerySet
+from django.db.models.expressions import RawSQL
 
 from .conf import conf
 from .models import Discrepancy, Order, OrderMismatch, SignalDelivery
@@ -22,6 +23,12 @@ HEALED_BY_CONFIRMATION = (
     Discrepancy.Reason.CONFLICT,
 )
 """Discrepancies that end when that very payment is confirmed after all."""
+
+
+_OPEN_DISCREPANCY = (
+    f"EXISTS (SELECT 1 FROM {Discrepancy._meta.db_table} WHERE out_trade_no = %s AND transaction_id = %s "  # noqa: S608
+    f"AND reason IN ({', '.join('%s' for _ in HEALED_BY_CONFIRMATION)}) AND resolved_at IS NULL)"
+)
 
 
 class HostError(Exception):
@@ -133,7 +140,10 @@ def _not_as_ordered(result: PaymentResult, order: Order) -> str:
 def _find(result: PaymentResult, using: str) -> Any:
     """The order a payment names, compared exactly in Python whatever the column's collation."""
     numbers = {"mchid": result.mchid, "sub_mchid": result.sub_mchid, "out_trade_no": result.out_trade_no}
-    found = Order.objects.using(using).filter(**numbers).annotate(has_open_discrepancy=Exists(healed_by(result)))
+    # As SQL: building annotate(Exists(healed_by(result))) took Django longer than all the rest of the query (measured).
+    params = (result.out_trade_no, result.transaction_id, *HEALED_BY_CONFIRMATION)
+    open_discrepancy = RawSQL(_OPEN_DISCREPANCY, params, BooleanField())  # noqa: S611 (a constant; values are params)
+    found = Order.objects.using(using).filter(**numbers).annotate(has_open_discrepancy=open_discrepancy)
     return next((order for order in found if all(getattr(order, k) == v for k, v in numbers.items())), None)
 
 

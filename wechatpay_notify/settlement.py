@@ -43,6 +43,9 @@ class Settlement:
         self.using = router.db_for_write(SignalDelivery)
         self.merchant, self.notification, self.row = merchant, notification, row
         self.started, self.confirmed_by = started, confirmed_by
+        self.doubtful = False
+        """After a unique constraint refused: something that should be new is there already."""
+        self.made: list[SignalDelivery] = []
 
     def run(self, payments: tuple[PaymentResult, ...]) -> str:
         verdicts = self._record(payments)
@@ -68,9 +71,9 @@ class Settlement:
 
     def _record(self, payments: tuple[PaymentResult, ...]) -> list[Verdict]:
         """Judge and commit the fact; again from the reading when somebody else was first."""
-        doubtful, plain = False, False
+        plain = False
         for attempt in range(1, TX1_TRIES + 1):
-            verdicts = self._judge(payments, doubtful)
+            verdicts = self._judge(payments)
             try:
                 self._transaction_1(verdicts)
                 return verdicts
@@ -81,14 +84,14 @@ class Settlement:
                     self.row.pk = None  # rolled back, whatever it was; SQLite gives the number to another row
                 if attempt == TX1_TRIES or not retry:
                     raise
-                doubtful = doubtful or isinstance(error, IntegrityError)
+                self.doubtful = self.doubtful or isinstance(error, IntegrityError)
                 if unstorable:
                     plain, payments = True, self._strip(payments)
         raise AssertionError("unreachable: the last attempt returns or raises")
 
-    def _judge(self, payments: tuple[PaymentResult, ...], doubtful: bool) -> list[Verdict]:
+    def _judge(self, payments: tuple[PaymentResult, ...]) -> list[Verdict]:
         verdicts = [
-            judge(result, self.merchant, self.using, notification=self.notification, doubtful=doubtful)
+            judge(result, self.merchant, self.using, notification=self.notification, doubtful=self.doubtful)
             for result in payments
         ]
         if any(OUTCOMES[verdict.outcome].word for verdict in verdicts):
@@ -108,12 +111,14 @@ class Settlement:
         if _only_logged(verdicts):
             self._complete(_code(verdicts))
             return
+        self.made = []
         with transaction.atomic(using=self.using, durable=True):
             for verdict, order in _settling(verdicts):
                 self._settle(verdict, order)
             if self.row is not None:
                 self.row.save(using=self.using, force_insert=True)
             rows: list[SignalDelivery] = []
+            conflicts = not all(verdict.settles for verdict in verdicts if verdict.fresh) or self.doubtful
             for verdict in verdicts:
                 if verdict.reason:
                     self._record_discrepancy(verdict)
@@ -122,7 +127,8 @@ class Settlement:
                 if verdict.fresh:
                     rows += delivery.rows_for(verdict, self.row, self._event(verdict))
             if rows:
-                SignalDelivery.objects.using(self.using).bulk_create(rows, ignore_conflicts=True)
+                # Who won the compare-and-set is the first to tell: without conflicts the database returns the keys.
+                self.made = SignalDelivery.objects.using(self.using).bulk_create(rows, ignore_conflicts=conflicts)
 
     def _settle(self, verdict: Verdict, order: Order) -> None:
         result = verdict.payment
@@ -176,12 +182,13 @@ class Settlement:
 
     def _pending(self, verdicts: list[Verdict]) -> list[SignalDelivery]:
         """What is due of these facts: rows recorded earlier, and those just made."""
-        made = [verdict for verdict in verdicts if verdict.fresh and verdict.subject]
         rows = [row for verdict in verdicts for row in verdict.pending]
-        if made:
+        if all(row.pk for row in self.made):
+            rows += self.made
+        else:
             rows += SignalDelivery.objects.using(self.using).filter(
-                subject__in=[verdict.subject for verdict in made],
-                signal__in={verdict.signal for verdict in made},
+                subject__in={row.subject for row in self.made},
+                signal__in={row.signal for row in self.made},
                 status=SignalDelivery.Status.PENDING,
             )
         now = timezone.now()
