@@ -7,7 +7,7 @@ import contextlib
 import copy
 import time
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -195,12 +195,17 @@ def _mark_done(row: SignalDelivery, started: float, using: str) -> None:
     )
 
 
-def _savepoint(using: str) -> contextlib.AbstractContextManager[Any]:
+@contextlib.contextmanager
+def _savepoint(using: str) -> Iterator[None]:
     """Around a receiver on MySQL, where a deadlock ends the whole transaction: if the receiver swallows the error, its
     writes are gone and so is the savepoint, and releasing it raises before anything is marked done."""
-    if connections[using].vendor == "mysql":
-        return transaction.atomic(using=using)
-    return contextlib.nullcontext()
+    if connections[using].vendor != "mysql":
+        yield
+        return
+    with transaction.atomic(using=using):
+        yield
+        if transaction.get_rollback(using):  # else the savepoint alone would be rolled back, without a word
+            raise transaction.TransactionManagementError("the receiver marked its transaction for rollback")
 
 
 def _note(row: SignalDelivery, error: Exception, started: float, using: str) -> str:
