@@ -101,9 +101,7 @@ class Conf:
         listed = self.MERCHANTS
         if not isinstance(listed, Mapping):
             return {}
-        return {
-            alias: parse_merchant(alias, raw, tolerance=self.tolerance) for alias, raw in listed.items()
-        }
+        return {alias: parse_merchant(alias, raw, tolerance=self.tolerance) for alias, raw in listed.items()}
 
     @cached_property
     def merchant_for(self) -> Callable[[str], Merchant | None] | None:

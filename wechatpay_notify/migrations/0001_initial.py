@@ -9,132 +9,310 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = []
 
     operations = [
         migrations.CreateModel(
-            name='NotificationLog',
+            name="NotificationLog",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('received_at', models.DateTimeField(verbose_name='received at')),
-                ('api_version', models.CharField(choices=[('v2', 'v2'), ('v3', 'v3')], max_length=2, verbose_name='API version')),
-                ('merchant', wechatpay_notify.models.fields.ExactCharField(max_length=64, verbose_name='merchant')),
-                ('remote_addr', models.GenericIPAddressField(blank=True, null=True, verbose_name="sender's address")),
-                ('headers', wechatpay_notify.models.fields.JSONTextField(default=dict, verbose_name='headers')),
-                ('body', models.BinaryField(verbose_name='body')),
-                ('resource', wechatpay_notify.models.fields.JSONTextField(blank=True, default=None, verbose_name='resource')),
-                ('verified', models.BooleanField(default=False, verbose_name='proven genuine')),
-                ('notification_id', wechatpay_notify.models.fields.ExactCharField(blank=True, default='', max_length=64, verbose_name='notification id')),
-                ('event_type', wechatpay_notify.models.fields.ExactCharField(blank=True, default='', max_length=64, verbose_name='event type')),
-                ('out_trade_no', wechatpay_notify.models.fields.ExactCharField(blank=True, default='', max_length=32, verbose_name='merchant order number')),
-                ('transaction_id', wechatpay_notify.models.fields.ExactCharField(blank=True, default='', max_length=32, verbose_name='WeChat transaction')),
-                ('out_refund_no', wechatpay_notify.models.fields.ExactCharField(blank=True, default='', max_length=64, verbose_name='merchant refund number')),
-                ('outcome', wechatpay_notify.models.fields.ExactCharField(blank=True, default='', max_length=20, verbose_name='outcome')),
-                ('detail', models.CharField(blank=True, default='', max_length=500, verbose_name='detail')),
-                ('http_status', models.PositiveSmallIntegerField(blank=True, null=True, verbose_name='HTTP status answered')),
-                ('duration_ms', models.PositiveIntegerField(blank=True, null=True, verbose_name='milliseconds')),
-                ('attempt_estimate', models.PositiveSmallIntegerField(blank=True, null=True, verbose_name='attempt (estimate)')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("received_at", models.DateTimeField(verbose_name="received at")),
+                (
+                    "api_version",
+                    models.CharField(choices=[("v2", "v2"), ("v3", "v3")], max_length=2, verbose_name="API version"),
+                ),
+                ("merchant", wechatpay_notify.models.fields.ExactCharField(max_length=64, verbose_name="merchant")),
+                ("remote_addr", models.GenericIPAddressField(blank=True, null=True, verbose_name="sender's address")),
+                ("headers", wechatpay_notify.models.fields.JSONTextField(default=dict, verbose_name="headers")),
+                ("body", models.BinaryField(verbose_name="body")),
+                (
+                    "resource",
+                    wechatpay_notify.models.fields.JSONTextField(blank=True, default=None, verbose_name="resource"),
+                ),
+                ("verified", models.BooleanField(default=False, verbose_name="proven genuine")),
+                (
+                    "notification_id",
+                    wechatpay_notify.models.fields.ExactCharField(
+                        blank=True, default="", max_length=64, verbose_name="notification id"
+                    ),
+                ),
+                (
+                    "event_type",
+                    wechatpay_notify.models.fields.ExactCharField(
+                        blank=True, default="", max_length=64, verbose_name="event type"
+                    ),
+                ),
+                (
+                    "out_trade_no",
+                    wechatpay_notify.models.fields.ExactCharField(
+                        blank=True, default="", max_length=32, verbose_name="merchant order number"
+                    ),
+                ),
+                (
+                    "transaction_id",
+                    wechatpay_notify.models.fields.ExactCharField(
+                        blank=True, default="", max_length=32, verbose_name="WeChat transaction"
+                    ),
+                ),
+                (
+                    "out_refund_no",
+                    wechatpay_notify.models.fields.ExactCharField(
+                        blank=True, default="", max_length=64, verbose_name="merchant refund number"
+                    ),
+                ),
+                (
+                    "outcome",
+                    wechatpay_notify.models.fields.ExactCharField(
+                        blank=True, default="", max_length=20, verbose_name="outcome"
+                    ),
+                ),
+                ("detail", models.CharField(blank=True, default="", max_length=500, verbose_name="detail")),
+                (
+                    "http_status",
+                    models.PositiveSmallIntegerField(blank=True, null=True, verbose_name="HTTP status answered"),
+                ),
+                ("duration_ms", models.PositiveIntegerField(blank=True, null=True, verbose_name="milliseconds")),
+                (
+                    "attempt_estimate",
+                    models.PositiveSmallIntegerField(blank=True, null=True, verbose_name="attempt (estimate)"),
+                ),
             ],
             options={
-                'verbose_name': 'notification',
-                'verbose_name_plural': 'notifications',
-                'ordering': ('-received_at', '-id'),
-                'indexes': [models.Index(fields=['-received_at', '-id'], name='wechatpay_log_received'), models.Index(fields=['outcome', '-received_at', '-id'], name='wechatpay_log_outcome'), models.Index(fields=['out_trade_no'], name='wechatpay_log_order'), models.Index(fields=['transaction_id'], name='wechatpay_log_transaction'), models.Index(fields=['notification_id'], name='wechatpay_log_notification')],
+                "verbose_name": "notification",
+                "verbose_name_plural": "notifications",
+                "ordering": ("-received_at", "-id"),
+                "indexes": [
+                    models.Index(fields=["-received_at", "-id"], name="wechatpay_log_received"),
+                    models.Index(fields=["outcome", "-received_at", "-id"], name="wechatpay_log_outcome"),
+                    models.Index(fields=["out_trade_no"], name="wechatpay_log_order"),
+                    models.Index(fields=["transaction_id"], name="wechatpay_log_transaction"),
+                    models.Index(fields=["notification_id"], name="wechatpay_log_notification"),
+                ],
             },
         ),
         migrations.CreateModel(
-            name='Order',
+            name="Order",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('public_id', models.UUIDField(default=uuid.uuid4, editable=False, verbose_name='public id')),
-                ('mchid', wechatpay_notify.models.fields.ExactCharField(default=wechatpay_notify.models.orders.default_mchid, max_length=32, verbose_name='merchant number')),
-                ('sub_mchid', wechatpay_notify.models.fields.ExactCharField(blank=True, default='', max_length=32, verbose_name='sub-merchant number')),
-                ('appid', wechatpay_notify.models.fields.ExactCharField(blank=True, default='', max_length=32, verbose_name='appid')),
-                ('sub_appid', wechatpay_notify.models.fields.ExactCharField(blank=True, default='', max_length=32, verbose_name='sub appid')),
-                ('out_trade_no', wechatpay_notify.models.fields.ExactCharField(max_length=32, verbose_name='merchant order number')),
-                ('combine_out_trade_no', wechatpay_notify.models.fields.ExactCharField(blank=True, default='', max_length=32, verbose_name='combined order number')),
-                ('reference', wechatpay_notify.models.fields.ExactCharField(blank=True, default='', max_length=64, verbose_name="shop's own reference")),
-                ('amount', models.BigIntegerField(verbose_name='amount in the minor unit')),
-                ('currency', wechatpay_notify.models.fields.ExactCharField(default='CNY', max_length=8, verbose_name='currency')),
-                ('description', models.CharField(blank=True, default='', max_length=255, verbose_name='description')),
-                ('status', wechatpay_notify.models.fields.ExactCharField(choices=[('pending', 'pending'), ('paid', 'paid'), ('closed', 'closed')], default='pending', max_length=8, verbose_name='status')),
-                ('settled_reference', wechatpay_notify.models.fields.ExactCharField(editable=False, max_length=132, null=True, verbose_name='settled reference')),
-                ('transaction_id', wechatpay_notify.models.fields.ExactCharField(blank=True, max_length=32, null=True, verbose_name='WeChat transaction')),
-                ('payer_total', models.BigIntegerField(blank=True, null=True, verbose_name='paid by the payer')),
-                ('refunded_amount', models.BigIntegerField(default=0, verbose_name='refunded')),
-                ('trade_type', models.CharField(blank=True, default='', max_length=16, verbose_name='trade type')),
-                ('bank_type', models.CharField(blank=True, default='', max_length=32, verbose_name='bank')),
-                ('openid', models.CharField(blank=True, default='', max_length=128, verbose_name='openid')),
-                ('sub_openid', models.CharField(blank=True, default='', max_length=128, verbose_name='sub openid')),
-                ('attach', models.CharField(blank=True, default='', max_length=128, verbose_name='attach')),
-                ('paid_at', models.DateTimeField(blank=True, null=True, verbose_name='paid at')),
-                ('closed_at', models.DateTimeField(blank=True, null=True, verbose_name='closed at')),
-                ('confirmed_by', models.CharField(blank=True, choices=[('notification', 'notification'), ('query', 'query'), ('bill', 'bill')], default='', max_length=12, verbose_name='confirmed by')),
-                ('created_at', models.DateTimeField(auto_now_add=True, verbose_name='created at')),
-                ('updated_at', models.DateTimeField(auto_now=True, verbose_name='updated at')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("public_id", models.UUIDField(default=uuid.uuid4, editable=False, verbose_name="public id")),
+                (
+                    "mchid",
+                    wechatpay_notify.models.fields.ExactCharField(
+                        default=wechatpay_notify.models.orders.default_mchid,
+                        max_length=32,
+                        verbose_name="merchant number",
+                    ),
+                ),
+                (
+                    "sub_mchid",
+                    wechatpay_notify.models.fields.ExactCharField(
+                        blank=True, default="", max_length=32, verbose_name="sub-merchant number"
+                    ),
+                ),
+                (
+                    "appid",
+                    wechatpay_notify.models.fields.ExactCharField(
+                        blank=True, default="", max_length=32, verbose_name="appid"
+                    ),
+                ),
+                (
+                    "sub_appid",
+                    wechatpay_notify.models.fields.ExactCharField(
+                        blank=True, default="", max_length=32, verbose_name="sub appid"
+                    ),
+                ),
+                (
+                    "out_trade_no",
+                    wechatpay_notify.models.fields.ExactCharField(max_length=32, verbose_name="merchant order number"),
+                ),
+                (
+                    "combine_out_trade_no",
+                    wechatpay_notify.models.fields.ExactCharField(
+                        blank=True, default="", max_length=32, verbose_name="combined order number"
+                    ),
+                ),
+                (
+                    "reference",
+                    wechatpay_notify.models.fields.ExactCharField(
+                        blank=True, default="", max_length=64, verbose_name="shop's own reference"
+                    ),
+                ),
+                ("amount", models.BigIntegerField(verbose_name="amount in the minor unit")),
+                (
+                    "currency",
+                    wechatpay_notify.models.fields.ExactCharField(default="CNY", max_length=8, verbose_name="currency"),
+                ),
+                ("description", models.CharField(blank=True, default="", max_length=255, verbose_name="description")),
+                (
+                    "status",
+                    wechatpay_notify.models.fields.ExactCharField(
+                        choices=[("pending", "pending"), ("paid", "paid"), ("closed", "closed")],
+                        default="pending",
+                        max_length=8,
+                        verbose_name="status",
+                    ),
+                ),
+                (
+                    "settled_reference",
+                    wechatpay_notify.models.fields.ExactCharField(
+                        editable=False, max_length=132, null=True, verbose_name="settled reference"
+                    ),
+                ),
+                (
+                    "transaction_id",
+                    wechatpay_notify.models.fields.ExactCharField(
+                        blank=True, max_length=32, null=True, verbose_name="WeChat transaction"
+                    ),
+                ),
+                ("payer_total", models.BigIntegerField(blank=True, null=True, verbose_name="paid by the payer")),
+                ("refunded_amount", models.BigIntegerField(default=0, verbose_name="refunded")),
+                ("trade_type", models.CharField(blank=True, default="", max_length=16, verbose_name="trade type")),
+                ("bank_type", models.CharField(blank=True, default="", max_length=32, verbose_name="bank")),
+                ("openid", models.CharField(blank=True, default="", max_length=128, verbose_name="openid")),
+                ("sub_openid", models.CharField(blank=True, default="", max_length=128, verbose_name="sub openid")),
+                ("attach", models.CharField(blank=True, default="", max_length=128, verbose_name="attach")),
+                ("paid_at", models.DateTimeField(blank=True, null=True, verbose_name="paid at")),
+                ("closed_at", models.DateTimeField(blank=True, null=True, verbose_name="closed at")),
+                (
+                    "confirmed_by",
+                    models.CharField(
+                        blank=True,
+                        choices=[("notification", "notification"), ("query", "query"), ("bill", "bill")],
+                        default="",
+                        max_length=12,
+                        verbose_name="confirmed by",
+                    ),
+                ),
+                ("created_at", models.DateTimeField(auto_now_add=True, verbose_name="created at")),
+                ("updated_at", models.DateTimeField(auto_now=True, verbose_name="updated at")),
             ],
             options={
-                'verbose_name': 'order',
-                'verbose_name_plural': 'orders',
-                'ordering': ('-id',),
-                'indexes': [models.Index(fields=['reference'], name='wechatpay_order_reference')],
-                'constraints': [models.UniqueConstraint(fields=('public_id',), name='wechatpay_order_public_id'), models.UniqueConstraint(fields=('out_trade_no', 'mchid', 'sub_mchid'), name='wechatpay_order_number'), models.UniqueConstraint(fields=('transaction_id',), name='wechatpay_order_transaction'), models.UniqueConstraint(fields=('settled_reference',), name='wechatpay_order_settled')],
+                "verbose_name": "order",
+                "verbose_name_plural": "orders",
+                "ordering": ("-id",),
+                "indexes": [models.Index(fields=["reference"], name="wechatpay_order_reference")],
+                "constraints": [
+                    models.UniqueConstraint(fields=("public_id",), name="wechatpay_order_public_id"),
+                    models.UniqueConstraint(
+                        fields=("out_trade_no", "mchid", "sub_mchid"), name="wechatpay_order_number"
+                    ),
+                    models.UniqueConstraint(fields=("transaction_id",), name="wechatpay_order_transaction"),
+                    models.UniqueConstraint(fields=("settled_reference",), name="wechatpay_order_settled"),
+                ],
             },
         ),
         migrations.CreateModel(
-            name='Discrepancy',
+            name="Discrepancy",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('merchant', wechatpay_notify.models.fields.ExactCharField(max_length=64, verbose_name='merchant')),
-                ('out_trade_no', wechatpay_notify.models.fields.ExactCharField(max_length=32, verbose_name='merchant order number')),
-                ('transaction_id', wechatpay_notify.models.fields.ExactCharField(max_length=32, verbose_name='WeChat transaction')),
-                ('reason', wechatpay_notify.models.fields.ExactCharField(choices=[('order_closed', 'the order was closed'), ('already_paid', 'already paid otherwise'), ('already_refunded', 'already refunded'), ('unknown_order', 'unknown order'), ('amount_mismatch', 'another amount'), ('conflict', 'transaction of another order')], max_length=20, verbose_name='reason')),
-                ('amount', models.BigIntegerField(verbose_name='amount paid')),
-                ('currency', wechatpay_notify.models.fields.ExactCharField(max_length=8, verbose_name='currency')),
-                ('expected_amount', models.BigIntegerField(blank=True, null=True, verbose_name='amount expected')),
-                ('first_seen', models.DateTimeField(default=django.utils.timezone.now, verbose_name='first seen')),
-                ('last_seen', models.DateTimeField(default=django.utils.timezone.now, verbose_name='last seen')),
-                ('times', models.PositiveIntegerField(default=1, verbose_name='times seen')),
-                ('resolved_at', models.DateTimeField(blank=True, null=True, verbose_name='resolved at')),
-                ('resolved_by', models.CharField(blank=True, default='', max_length=150, verbose_name='resolved by')),
-                ('resolution', models.CharField(blank=True, default='', max_length=255, verbose_name='resolution')),
-                ('order', models.ForeignKey(blank=True, db_constraint=False, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='discrepancies', to='wechatpay_notify.order', verbose_name='order')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("merchant", wechatpay_notify.models.fields.ExactCharField(max_length=64, verbose_name="merchant")),
+                (
+                    "out_trade_no",
+                    wechatpay_notify.models.fields.ExactCharField(max_length=32, verbose_name="merchant order number"),
+                ),
+                (
+                    "transaction_id",
+                    wechatpay_notify.models.fields.ExactCharField(max_length=32, verbose_name="WeChat transaction"),
+                ),
+                (
+                    "reason",
+                    wechatpay_notify.models.fields.ExactCharField(
+                        choices=[
+                            ("order_closed", "the order was closed"),
+                            ("already_paid", "already paid otherwise"),
+                            ("already_refunded", "already refunded"),
+                            ("unknown_order", "unknown order"),
+                            ("amount_mismatch", "another amount"),
+                            ("conflict", "transaction of another order"),
+                        ],
+                        max_length=20,
+                        verbose_name="reason",
+                    ),
+                ),
+                ("amount", models.BigIntegerField(verbose_name="amount paid")),
+                ("currency", wechatpay_notify.models.fields.ExactCharField(max_length=8, verbose_name="currency")),
+                ("expected_amount", models.BigIntegerField(blank=True, null=True, verbose_name="amount expected")),
+                ("first_seen", models.DateTimeField(default=django.utils.timezone.now, verbose_name="first seen")),
+                ("last_seen", models.DateTimeField(default=django.utils.timezone.now, verbose_name="last seen")),
+                ("times", models.PositiveIntegerField(default=1, verbose_name="times seen")),
+                ("resolved_at", models.DateTimeField(blank=True, null=True, verbose_name="resolved at")),
+                ("resolved_by", models.CharField(blank=True, default="", max_length=150, verbose_name="resolved by")),
+                ("resolution", models.CharField(blank=True, default="", max_length=255, verbose_name="resolution")),
+                (
+                    "order",
+                    models.ForeignKey(
+                        blank=True,
+                        db_constraint=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="discrepancies",
+                        to="wechatpay_notify.order",
+                        verbose_name="order",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'discrepancy',
-                'verbose_name_plural': 'discrepancies',
-                'ordering': ('-id',),
-                'indexes': [models.Index(fields=['transaction_id'], name='wechatpay_discrepancy_tx')],
-                'constraints': [models.UniqueConstraint(fields=('out_trade_no', 'transaction_id', 'merchant', 'reason'), name='wechatpay_discrepancy_once')],
+                "verbose_name": "discrepancy",
+                "verbose_name_plural": "discrepancies",
+                "ordering": ("-id",),
+                "indexes": [models.Index(fields=["transaction_id"], name="wechatpay_discrepancy_tx")],
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("out_trade_no", "transaction_id", "merchant", "reason"),
+                        name="wechatpay_discrepancy_once",
+                    )
+                ],
             },
         ),
         migrations.CreateModel(
-            name='SignalDelivery',
+            name="SignalDelivery",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('signal', wechatpay_notify.models.fields.ExactCharField(max_length=32, verbose_name='signal')),
-                ('subject', wechatpay_notify.models.fields.ExactCharField(max_length=160, verbose_name='subject')),
-                ('receiver', wechatpay_notify.models.fields.ExactCharField(max_length=255, verbose_name='receiver')),
-                ('payload', wechatpay_notify.models.fields.JSONTextField(verbose_name='payload')),
-                ('status', wechatpay_notify.models.fields.ExactCharField(choices=[('pending', 'pending'), ('done', 'done'), ('gave_up', 'gave up')], default='pending', max_length=8, verbose_name='status')),
-                ('attempts', models.PositiveIntegerField(default=0, verbose_name='attempts')),
-                ('next_attempt_at', models.DateTimeField(default=django.utils.timezone.now, verbose_name='next attempt')),
-                ('last_error', models.TextField(blank=True, default='', verbose_name='last error')),
-                ('duration_ms', models.PositiveIntegerField(blank=True, null=True, verbose_name='milliseconds')),
-                ('done_at', models.DateTimeField(blank=True, null=True, verbose_name='done at')),
-                ('created_at', models.DateTimeField(auto_now_add=True, verbose_name='created at')),
-                ('order', models.ForeignKey(blank=True, db_constraint=False, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='deliveries', to='wechatpay_notify.order', verbose_name='order')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("signal", wechatpay_notify.models.fields.ExactCharField(max_length=32, verbose_name="signal")),
+                ("subject", wechatpay_notify.models.fields.ExactCharField(max_length=160, verbose_name="subject")),
+                ("receiver", wechatpay_notify.models.fields.ExactCharField(max_length=255, verbose_name="receiver")),
+                ("payload", wechatpay_notify.models.fields.JSONTextField(verbose_name="payload")),
+                (
+                    "status",
+                    wechatpay_notify.models.fields.ExactCharField(
+                        choices=[("pending", "pending"), ("done", "done"), ("gave_up", "gave up")],
+                        default="pending",
+                        max_length=8,
+                        verbose_name="status",
+                    ),
+                ),
+                ("attempts", models.PositiveIntegerField(default=0, verbose_name="attempts")),
+                (
+                    "next_attempt_at",
+                    models.DateTimeField(default=django.utils.timezone.now, verbose_name="next attempt"),
+                ),
+                ("last_error", models.TextField(blank=True, default="", verbose_name="last error")),
+                ("duration_ms", models.PositiveIntegerField(blank=True, null=True, verbose_name="milliseconds")),
+                ("done_at", models.DateTimeField(blank=True, null=True, verbose_name="done at")),
+                ("created_at", models.DateTimeField(auto_now_add=True, verbose_name="created at")),
+                (
+                    "order",
+                    models.ForeignKey(
+                        blank=True,
+                        db_constraint=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="deliveries",
+                        to="wechatpay_notify.order",
+                        verbose_name="order",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'signal delivery',
-                'verbose_name_plural': 'signal deliveries',
-                'ordering': ('-id',),
-                'indexes': [models.Index(fields=['status', 'next_attempt_at'], name='wechatpay_delivery_due')],
-                'constraints': [models.UniqueConstraint(fields=('subject', 'signal', 'receiver'), name='wechatpay_delivery_once')],
+                "verbose_name": "signal delivery",
+                "verbose_name_plural": "signal deliveries",
+                "ordering": ("-id",),
+                "indexes": [models.Index(fields=["status", "next_attempt_at"], name="wechatpay_delivery_due")],
+                "constraints": [
+                    models.UniqueConstraint(fields=("subject", "signal", "receiver"), name="wechatpay_delivery_once")
+                ],
             },
         ),
     ]
