@@ -44,8 +44,8 @@ def test_an_unreadable_rfc3339_is_none(text):
 
 
 def test_v2_writes_beijing_time_without_a_zone():
-    assert moments.beijing("20261122100000", "%Y%m%d%H%M%S") == TEN
-    assert moments.beijing("2026-11-22 10:00:00", "%Y-%m-%d %H:%M:%S") == TEN
+    assert moments.beijing("20261122100000") == TEN
+    assert moments.beijing("2026-11-22 10:00:00") == TEN
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_v2_writes_beijing_time_without_a_zone():
     ],
 )
 def test_an_unreadable_v2_moment_is_none(text):
-    assert moments.beijing(text, "%Y%m%d%H%M%S") is None
+    assert moments.beijing(text) is None
 
 
 def test_the_schedule_is_16_attempts_in_24_hours_and_4_minutes():

@@ -3,11 +3,13 @@
 Never reads a clock; an unreadable moment is None, because no payment may be lost over a date.
 """
 
+import re
 from bisect import bisect_right
 from datetime import UTC, datetime, timedelta, timezone
 from itertools import accumulate
 
 BEIJING = timezone(timedelta(hours=8))
+_V2_FORMS = re.compile(r"[0-9]{14}|[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}")
 _YEARS = range(2000, 9000)
 """Outside of it a database or a time zone conversion may refuse the value."""
 
@@ -27,14 +29,11 @@ def rfc3339(text: str) -> datetime | None:
     return _sane(moment if moment.tzinfo else moment.replace(tzinfo=BEIJING))
 
 
-def beijing(text: str, form: str) -> datetime | None:
-    """v2: wall-clock time in Beijing, `form` as in strptime."""
-    if not text.isascii():
+def beijing(text: str) -> datetime | None:
+    """v2: wall-clock time in Beijing, `20141030133525` or `2014-10-30 13:35:25`."""
+    if not _V2_FORMS.fullmatch(text):
         return None
-    try:
-        return _sane(datetime.strptime(text, form).replace(tzinfo=BEIJING))
-    except ValueError:
-        return None
+    return rfc3339(text if "-" in text else f"{text[:8]}T{text[8:]}")
 
 
 def attempt(first_sent: datetime, sent: float) -> int:

@@ -19,6 +19,8 @@ FAILED = frozenset({"PAYERROR", "PAY_FAIL", "CLOSED", "REVOKED"})
 ORDER_NUMBER = re.compile(r"[0-9A-Za-z_\-|*@]{1,32}", re.ASCII)
 """out_trade_no: 6 to 32 of these (protocol, 1.3); shorter ones exist and do no harm."""
 _IDENTITY = re.compile(r"[0-9A-Za-z_\-]{1,32}", re.ASCII)
+_STATE = re.compile(r"[A-Z_]{1,32}")
+_WHOLE_TEXT = re.compile(r"[0-9]{1,18}")
 _AMOUNT_TEXT = re.compile(r"[1-9][0-9]{0,17}", re.ASCII)
 _AMOUNTS = range(1, 10**18)
 _CURRENCY = re.compile(r"[A-Z]{3,8}", re.ASCII)
@@ -53,7 +55,7 @@ def read(notification: Notification) -> tuple[PaymentResult, ...]:
 def payment_from_v3(fields: Fields) -> PaymentResult:
     """A v3 payment resource or query answer: direct, partner or global (protocol, 2.9, 2.10, 2.14)."""
     partner = "sp_mchid" in fields
-    state = _required(fields, "trade_state", re.compile(r"[A-Z_]{1,32}"))
+    state = _required(fields, "trade_state", _STATE)
     overseas = "id" in fields and "transaction_id" not in fields
     amount = _object(fields, "amount")
     payer = _object(fields, "payer")
@@ -102,7 +104,7 @@ def payment_from_v2(fields: Fields) -> PaymentResult:
         openid=_optional(fields, "openid", 128),
         sub_openid=_optional(fields, "sub_openid", 128),
         attach=_optional(fields, "attach", 128),
-        success_time=beijing(_optional(fields, "time_end", 64), "%Y%m%d%H%M%S"),
+        success_time=beijing(_optional(fields, "time_end", 64)),
         raw=fields,
     )
 
@@ -113,7 +115,7 @@ def _v3_combined(fields: Fields) -> tuple[PaymentResult, ...]:
     _required(fields, "combine_mchid", _IDENTITY)
     payer = _object(fields, "combine_payer_info")
     for part in _parts(fields.get("sub_orders")):
-        state = _required(part, "trade_state", re.compile(r"[A-Z_]{1,32}"))
+        state = _required(part, "trade_state", _STATE)
         amount = _object(part, "amount")
         results.append(
             PaymentResult(
@@ -160,7 +162,7 @@ def _v2_combined(fields: Fields) -> tuple[PaymentResult, ...]:
             payer_total=_whole(part.get("cash_fee")),
             openid=_optional(part, "openid", 128),
             attach=_optional(part, "attach", 128),
-            success_time=beijing(_optional(part, "time_end", 64), "%Y%m%d%H%M%S"),
+            success_time=beijing(_optional(part, "time_end", 64)),
             raw=part,
         )
         for part in _parts(listed.get("order_list"))
@@ -241,7 +243,7 @@ def _whole(value: object) -> int | None:
 
 
 def _v2_whole(value: object) -> int | None:
-    return int(value) if isinstance(value, str) and re.fullmatch(r"[0-9]{1,18}", value, re.ASCII) else None
+    return int(value) if isinstance(value, str) and _WHOLE_TEXT.fullmatch(value) else None
 
 
 def _object(fields: Fields, name: str) -> Fields:
@@ -252,9 +254,11 @@ def _object(fields: Fields, name: str) -> Fields:
 def _optional(fields: Fields, name: str, limit: int) -> str:
     """Text that decides nothing: cleaned of what a database refuses and cut, never a reason to lose a payment."""
     value = fields.get(name)
-    return storable(value)[:limit] if isinstance(value, str) else ""
+    return storable(value)[:limit] if value and isinstance(value, str) else ""
 
 
 def storable(text: str) -> str:
     """Without NUL and lone surrogates, which databases refuse."""
+    if text.isascii() and "\0" not in text:
+        return text
     return text.replace("\0", "").encode(errors="ignore").decode()

@@ -59,7 +59,7 @@ class Notification:
     """v3 envelope `id`; "" in v2, which has none."""
     event_type: str
     """v3 envelope `event_type`; "" in v2."""
-    resource: Mapping[str, Any]
+    resource: Mapping[str, Any] = field(repr=False)
     """v3: the decrypted JSON object. v2: element name → text, `sign` included."""
     created_at: datetime | None
     """v3 envelope `create_time`: when WeChat first made this notification."""
@@ -89,9 +89,9 @@ class PaymentResult:
     """What the payer paid after discounts; 0 is a complete payment. Never compare it with the order."""
     payer_currency: str = "CNY"
     bank_type: str = ""
-    openid: str = ""
-    sub_openid: str = ""
-    attach: str = ""
+    openid: str = field(default="", repr=False)
+    sub_openid: str = field(default="", repr=False)
+    attach: str = field(default="", repr=False)
     success_time: datetime | None = None
     raw: Mapping[str, Any] = field(default_factory=dict, repr=False)
 

@@ -18,6 +18,8 @@ from .types import Kind, Merchant, Notification, SignType
 MAX_XML_BYTES = 64 * 1024
 """Many times the largest documented notice; xmltodict takes at most 40 ms for it (measured)."""
 MAX_FIELDS = 300
+MAX_TAGS = 4 * MAX_FIELDS
+""""<" of as many fields: two tags and a CDATA each, and room for the root."""
 SIGN_LENGTHS: dict[int, SignType] = {32: "MD5", 64: "HMAC-SHA256"}
 """Hex digits of `sign`; notices of HMAC orders often carry no sign_type, the length tells (protocol, 1.2)."""
 
@@ -33,6 +35,8 @@ _MONEY_FIELDS = (
     "return_code",
 )
 _PAYMENT_MARKS = frozenset({"out_trade_no", "combine_out_trade_no", "total_fee"})
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.\-]*")
+_HEX = re.compile(r"[0-9A-Fa-f]+")
 _RESPLIT = re.compile(f"&(?:{'|'.join(_MONEY_FIELDS)})=")
 """The string to sign is not injective: such a value could be re-read as other fields under the same sign."""
 _SIGNED_FOR_PAYERS = frozenset({"timeStamp", "timestamp", "time_stamp"})
@@ -46,9 +50,9 @@ def parse_notification(headers: Mapping[str, str], body: bytes, merchant: Mercha
     """
     del headers, now
     fields = parse_xml(body, "xml")
-    verify(fields, merchant)
+    signed = verify(fields, merchant)
     for name, value in fields.items():
-        if _RESPLIT.search(value):
+        if "&" in value and _RESPLIT.search(value):
             raise Malformed(f"{name} contains text that could be re-read as another field", proven=True)
     if _SIGNED_FOR_PAYERS & fields.keys() or not (fields.get("mch_id") or fields.get("combine_mch_id")):
         # Not proven: a payer could send it again and again, so it has to stay within the budget.
@@ -60,16 +64,19 @@ def parse_notification(headers: Mapping[str, str], body: bytes, merchant: Mercha
         event_type="",
         resource=fields,
         created_at=None,
-        digest=hashlib.sha256(_joined(fields).encode()).hexdigest(),
+        digest=hashlib.sha256(signed).hexdigest(),
     )
 
 
-def verify(fields: Mapping[str, str], merchant: Merchant) -> None:
-    """Check `sign` with the algorithm the merchant allows and each of its keys; raise NotificationError or return."""
+def verify(fields: Mapping[str, str], merchant: Merchant) -> bytes:
+    """Check `sign` with the algorithm the merchant allows and each of its keys; raise NotificationError.
+
+    Returns what was signed, without the key.
+    """
     sign = fields.get("sign", "")
     if not sign:
         raise Unsigned("the sign element is missing or empty")
-    algorithm = SIGN_LENGTHS.get(len(sign)) if re.fullmatch(r"[0-9A-Fa-f]+", sign, re.ASCII) else None
+    algorithm = SIGN_LENGTHS.get(len(sign)) if _HEX.fullmatch(sign) else None
     if algorithm is None:
         raise SignatureInvalid("sign is not 32 or 64 hex digits")
     named = fields.get("sign_type") or algorithm
@@ -77,18 +84,22 @@ def verify(fields: Mapping[str, str], merchant: Merchant) -> None:
         raise AlgorithmRefused(f"sign_type is {named[:32]!r}, but sign has the length of {algorithm}")
     if merchant.v2_sign_type == "HMAC-SHA256" and algorithm == "MD5":
         raise AlgorithmRefused("the notice is signed with MD5; V2_SIGN_TYPE allows HMAC-SHA256 alone")
-    given = sign.upper().encode()
+    signed = _joined(fields)
     for key in merchant.api_v2_keys:
-        if hmac.compare_digest(given, signature(fields, key, algorithm).encode()):
-            return
+        if hmac.compare_digest(sign.upper(), _sign(signed, key, algorithm)):
+            return signed
     raise SignatureInvalid(f"sign ({algorithm}) does not belong to these fields and API_V2_KEY")
 
 
 def signature(fields: Mapping[str, str | None], key: str, sign_type: SignType) -> str:
     """The `sign` of these fields, upper-case hex (protocol, 1.2). An empty key signs nothing: ValueError."""
+    return _sign(_joined(fields), key, sign_type)
+
+
+def _sign(joined: bytes, key: str, sign_type: SignType) -> str:
     if not key:
         raise ValueError("an empty API v2 key signs nothing")
-    text = f"{_joined(fields)}&key={key}".encode()
+    text = b"%s&key=%s" % (joined, key.encode())
     if sign_type == "MD5":
         return hashlib.md5(text, usedforsecurity=False).hexdigest().upper()
     return hmac.new(key.encode(), text, hashlib.sha256).hexdigest().upper()
@@ -102,6 +113,8 @@ def parse_xml(body: bytes, root: str) -> dict[str, str]:
     """
     if len(body) > MAX_XML_BYTES:
         raise TooLarge(f"the XML has {len(body)} bytes; allowed are {MAX_XML_BYTES}")
+    if body.count(b"<") > MAX_TAGS:  # before parsing: 64 KiB of <a/> keep xmltodict busy for a tenth of a second
+        raise Malformed("more elements than any notice has")
     try:
         body.decode()
         # strip_whitespace would break good signatures over padded values.
@@ -115,19 +128,17 @@ def parse_xml(body: bytes, root: str) -> dict[str, str]:
         raise Malformed("text between the elements")
     if len(content) > MAX_FIELDS:
         raise Malformed(f"{len(content)} fields; allowed are {MAX_FIELDS}")
-    return {name: text for name, value in content.items() if (text := _leaf(name, value))}
+    for name, value in content.items():
+        # xmltodict gives a list for a repeated element, a dict for children or attributes, "@name" for an attribute.
+        if not _NAME.fullmatch(name) or not (value is None or isinstance(value, str)):
+            raise Malformed(f"element {name[:64]!r} is repeated, nested, namespaced or has attributes")
+    return {name: value for name, value in content.items() if value}
 
 
-def _leaf(name: str, value: Any) -> str:
-    # xmltodict gives a list for a repeated element, a dict for children or attributes, "@name" for an attribute.
-    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_.\-]*", name) or not (value is None or isinstance(value, str)):
-        raise Malformed(f"element {name[:64]!r} is repeated, nested, namespaced or has attributes")
-    return value or ""
-
-
-def _joined(fields: Mapping[str, str | None]) -> str:
+def _joined(fields: Mapping[str, str | None]) -> bytes:
     # Unknown fields are signed too; the order is ASCII, so that A_upper comes before appid.
-    return "&".join(f"{name}={value}" for name, value in sorted(fields.items()) if name != "sign" and value)
+    parts = [f"{name}={value}" for name, value in sorted(fields.items()) if name != "sign" and value]
+    return "&".join(parts).encode()
 
 
 def _kind(fields: Mapping[str, str]) -> Kind:

@@ -8,8 +8,8 @@ import hashlib
 import json
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from cryptography.exceptions import InvalidSignature, InvalidTag
@@ -38,7 +38,9 @@ NONCE_BYTES = range(8, 129)
 MAX_DEPTH = 32
 """Levels of JSON; documented resources have 5. From about 900 on Python's recursion limit stops whoever copies them."""
 
+_HEADERS = tuple(f"Wechatpay-{name}" for name in ("Timestamp", "Nonce", "Signature", "Serial", "Signature-Type"))
 _PADDING, _SHA256 = PKCS1v15(), SHA256()
+_cipher = lru_cache(maxsize=16)(AESGCM)
 _KINDS: dict[str, Kind] = {
     "TRANSACTION.SUCCESS": "payment",
     "TRANSACTION.FAIL": "payment",
@@ -73,38 +75,29 @@ def parse_notification(headers: Mapping[str, str], body: bytes, merchant: Mercha
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _SignatureHeaders:
-    timestamp: str
-    nonce: str
-    signature: str
-    serial: str
-    signature_type: str | None
-
-
 def verify(headers: Mapping[str, str], body: bytes, merchant: Merchant, *, now: float) -> None:
     """Prove that WeChat signed these bytes now; return nothing or raise NotificationError.
 
     Order: headers, algorithm, freshness, key by serial, RSA-SHA256 (PKCS#1 v1.5) over `timestamp\\nnonce\\nbody\\n`.
     """
-    signed = _read_headers(headers)
-    if signed.signature.startswith(PROBE_PREFIX):
+    timestamp, nonce, encoded, serial, signature_type = _read_headers(headers)
+    if encoded.startswith(PROBE_PREFIX):
         raise Probe("the signature is WeChat's own test value")
-    if signed.signature_type not in (None, SIGNATURE_TYPE):
-        raise AlgorithmRefused(f"Wechatpay-Signature-Type is {signed.signature_type[:64]!r}")
-    _check_freshness(signed.timestamp, now, merchant.timestamp_tolerance)
-    key = merchant.platform_keys.get(signed.serial)
+    if signature_type not in (None, SIGNATURE_TYPE):
+        raise AlgorithmRefused(f"Wechatpay-Signature-Type is {signature_type[:64]!r}")
+    _check_freshness(timestamp, now, merchant.timestamp_tolerance)
+    key = merchant.platform_keys.get(serial)
     if key is None:
         known = ", ".join(sorted(merchant.platform_keys)) or "none"
-        raise UnknownSerial(f"Wechatpay-Serial is {signed.serial[:64]!r}; configured: {known}")
+        raise UnknownSerial(f"Wechatpay-Serial is {serial[:64]!r}; configured: {known}")
     if key.not_after is not None and now > key.not_after:
         raise UnknownSerial(f"the platform certificate {key.serial} has expired")
     if key.not_before is not None and now < key.not_before:
         raise UnknownSerial(f"the platform certificate {key.serial} is not valid yet")
-    message = b"%s\n%s\n%s\n" % (signed.timestamp.encode(), signed.nonce.encode(), body)
+    message = b"%s\n%s\n%s\n" % (timestamp.encode(), nonce.encode(), body)
     try:
         # validate=True: Python's default decoder drops foreign characters, which would make signatures malleable.
-        signature = base64.b64decode(signed.signature, validate=True)
+        signature = base64.b64decode(encoded, validate=True)
         key.public_key.verify(signature, message, _PADDING, _SHA256)
     except ValueError as error:
         raise SignatureInvalid("the signature is no base64") from error
@@ -135,7 +128,7 @@ def decrypt(resource: Mapping[str, Any], keys: Iterable[bytes]) -> bytes:
         raise Malformed(f"resource.nonce has {len(nonce_bytes)} bytes", proven=True)
     for key in keys:
         try:
-            return AESGCM(key).decrypt(nonce_bytes, sealed, aad_bytes)
+            return _cipher(key).decrypt(nonce_bytes, sealed, aad_bytes)
         except InvalidTag:
             continue
     raise Undecryptable("AES-256-GCM: no configured APIv3 key opens the resource", proven=True)
@@ -144,10 +137,9 @@ def decrypt(resource: Mapping[str, Any], keys: Iterable[bytes]) -> bytes:
 def strict_json(text: bytes, what: str) -> dict[str, Any]:
     """One JSON object in UTF-8 with unique names and finite numbers; anything else is Malformed (proven)."""
     try:
-        value = json.loads(
-            text.decode(), object_pairs_hook=_unique, parse_constant=_refuse_constant, parse_float=_finite
-        )
-        _check_depth(value)
+        value = _DECODER.decode(text.decode())
+        if text.count(b"{") + text.count(b"[") > MAX_DEPTH:  # else it cannot be deeper
+            _check_depth(value)
     except (ValueError, RecursionError) as error:  # RecursionError is no ValueError
         raise Malformed(f"{what} is not strict JSON", proven=True) from error
     if not isinstance(value, dict):
@@ -155,15 +147,20 @@ def strict_json(text: bytes, what: str) -> dict[str, Any]:
     return value
 
 
-def _read_headers(headers: Mapping[str, str]) -> _SignatureHeaders:
-    values = {name.lower(): value for name, value in headers.items()}
-    found = {name: values.get(f"wechatpay-{name}", "") for name in ("timestamp", "nonce", "signature", "serial")}
-    missing = [f"Wechatpay-{name.title()}" for name, value in found.items() if not value.strip()]
-    if missing:
+def _read_headers(headers: Mapping[str, str]) -> tuple[str, str, str, str, str | None]:
+    """The values of _HEADERS, in that order."""
+    found = [headers.get(name) for name in _HEADERS]
+    if None in found:  # request.headers does not mind the case, a plain dict may have any
+        lowered = {name.lower(): value for name, value in headers.items()}
+        found = [lowered.get(name.lower()) for name in _HEADERS]
+    timestamp, nonce, signature, serial = needed = [value or "" for value in found[:4]]
+    if not all(map(str.strip, needed)):
+        missing = [name for name, value in zip(_HEADERS, needed, strict=False) if not value.strip()]
         raise Unsigned(f"missing: {', '.join(missing)}")
-    if not all(value.isascii() and value.isprintable() for value in found.values()):
+    together = "".join(needed)
+    if not (together.isascii() and together.isprintable()):
         raise SignatureInvalid("a signature header has characters that WeChat never sends")
-    return _SignatureHeaders(**found, signature_type=values.get("wechatpay-signature-type"))
+    return timestamp, nonce, signature, serial, found[4]
 
 
 def _check_freshness(timestamp: str, now: float, tolerance: int) -> None:
@@ -202,6 +199,10 @@ def _finite(text: str) -> float:
 
 def _refuse_constant(name: str) -> Any:
     raise ValueError(f"{name} is no JSON number")
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_refuse_constant, parse_float=_finite)
+"""Made once: json.loads() with hooks makes one for each call, which costs as much as reading a small body."""
 
 
 def _text(value: object) -> str:
