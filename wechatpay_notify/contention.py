@@ -3,7 +3,7 @@
 Never hides an error: it only tells the ones worth a second try apart.
 """
 
-from django.db import OperationalError
+from django.db import OperationalError, connections
 from django.db.utils import Error
 
 _SQLSTATES = ("40001", "40P01")
@@ -25,3 +25,8 @@ def is_contention(error: Exception) -> bool:
 def is_writer_busy(error: Exception) -> bool:
     """Whether SQLite's one writer kept us waiting for the whole `timeout`; asking again would wait as long."""
     return str(getattr(error.__cause__, "sqlite_errorname", "")).startswith("SQLITE_BUSY")
+
+
+def skips_locked(using: str) -> bool:
+    """Whether this database can pass over rows that another transaction holds."""
+    return bool(connections[using].features.has_select_for_update_skip_locked)

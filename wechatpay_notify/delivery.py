@@ -16,8 +16,8 @@ from django.db import connections, transaction
 from django.db.models import F, Model
 from django.utils import timezone
 
-from .contention import is_contention
-from .judgement import Verdict
+from .contention import is_contention, skips_locked
+from .judgement import HEALED_BY_CONFIRMATION, Verdict
 from .log import logger
 from .models import Discrepancy, NotificationLog, Order, SignalDelivery
 from .outcomes import worst
@@ -140,11 +140,6 @@ def claim(pk: int, others: Iterable[int], using: str) -> str:
     return "mine" if mine else "done"
 
 
-def skips_locked(using: str) -> bool:
-    """Whether this database can pass over rows that another transaction holds."""
-    return bool(connections[using].features.has_select_for_update_skip_locked)
-
-
 def _tell(
     row: SignalDelivery,
     receiver: Receiver,
@@ -164,6 +159,9 @@ def _tell(
                 if claimed != "mine":
                     return "busy" if claimed == "taken" else "gone"
                 arguments = _arguments(row, known, using)
+                if _overtaken(arguments, using):
+                    SignalDelivery.objects.using(using).filter(pk=row.pk).delete()
+                    return "gone"
                 with _savepoint(using):
                     receiver(signal=LEDGER_SIGNALS[row.signal], sender=_sender(row.signal), **arguments)
                 _mark_done(row, started, using)
@@ -270,6 +268,20 @@ def _arguments(row: SignalDelivery, known: Known, using: str) -> dict[str, Any]:
         discrepancy = Discrepancy.objects.using(using).get(pk=payload["discrepancy"])
         arguments |= {"reason": payload["reason"], "discrepancy": discrepancy}
     return arguments
+
+
+def _overtaken(arguments: dict[str, Any], using: str) -> bool:
+    """Whether the payment that was to be told as unexpected was confirmed meanwhile; its discrepancy ends then."""
+    discrepancy: Discrepancy | None = arguments.get("discrepancy")
+    if discrepancy is None or discrepancy.reason not in HEALED_BY_CONFIRMATION:
+        return False
+    numbers = {"out_trade_no": discrepancy.out_trade_no, "transaction_id": discrepancy.transaction_id}
+    if not Order.objects.using(using).filter(status=Order.Status.PAID, **numbers).exists():
+        return False
+    Discrepancy.objects.using(using).filter(pk=discrepancy.pk, resolved_at=None).update(
+        resolved_at=timezone.now(), resolution="this payment was confirmed meanwhile"
+    )
+    return True
 
 
 def _packed(payment: PaymentResult) -> dict[str, Any]:

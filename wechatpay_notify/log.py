@@ -23,4 +23,5 @@ def report(row: NotificationLog, outcome: Outcome) -> None:
         "transaction_id": row.transaction_id,
     }
     line = " ".join(f"{name}={value!a}" for name, value in numbers.items() if value)
-    logger.log(outcome.level, "%s %s", line, ascii(row.detail[:MAX_DETAIL]), extra=numbers)
+    extra = {name: ascii(value)[1:-1] for name, value in numbers.items()}  # a formatter may write these too
+    logger.log(outcome.level, "%s %s", line, ascii(row.detail[:MAX_DETAIL]), extra=extra)

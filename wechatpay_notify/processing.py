@@ -48,6 +48,8 @@ def receive(
     """
     started = time.monotonic()
     row = _row(version, headers, body or b"", config.merchant.alias, remote_addr)
+    refused: NotificationError | None = None
+    code = ""
     try:
         if body is None:
             raise TooLarge("the body was not read to its end")
@@ -61,11 +63,15 @@ def receive(
         _number(row, notification, payments)
         code = Settlement(merchant, notification, row, started).run(payments)
     except NotificationError as error:
-        code = _refuse(row, error, started)
+        # Without its frames, and outside of this clause: error reports show the locals of both, keys among them.
+        refused = error.with_traceback(None)
+        refused.__cause__ = refused.__context__ = None
     except (HostError, DatabaseFailure) as error:
         code = _fail(row, "unavailable", error, started)
     except Exception as error:
         code = _fail(row, "error", error, started)
+    if refused is not None:
+        code = _refuse(row, refused, started)
     outcome = OUTCOMES[code]
     report(row, outcome)
     if code in ALERTED and row.pk is not None:

@@ -6,7 +6,7 @@ Never lets a refused request cost more than its budget, and never stores one in 
 import time
 
 from django.core.cache import cache
-from django.db import DatabaseError
+from django.db.utils import Error as DatabaseFailure
 
 from .conf import conf
 from .log import logger
@@ -36,7 +36,7 @@ def count() -> int:
 def prepare(row: NotificationLog) -> None:
     """Cut the body and add the numbers the sender claims, so that the row is found by them."""
     body = bytes(row.body)
-    claimed = _claims(row.api_version, body)
+    claimed = _claims(row.api_version, body) if len(body) <= MAX_STORED_BODY else {}
     for name, limit in (("notification_id", 64), ("event_type", 64), ("out_trade_no", 32), ("transaction_id", 32)):
         setattr(row, name, storable(claimed.get(name, ""))[:limit])
     if len(body) > MAX_STORED_BODY:
@@ -53,7 +53,7 @@ def prune(using: str) -> None:
         old = list(unproven[conf.REJECTED_LOG_KEEP : conf.REJECTED_LOG_KEEP + _PRUNE_AT_ONCE])
         if old:
             NotificationLog.objects.using(using).filter(pk__in=old).delete()
-    except DatabaseError:
+    except DatabaseFailure:
         logger.warning("unproven rows could not be pruned", exc_info=True)
 
 

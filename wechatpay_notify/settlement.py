@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from . import delivery
 from .conf import conf
-from .contention import is_contention
+from .contention import is_contention, skips_locked
 from .judgement import Verdict, already_paid, healed_by, judge, judge_event
 from .models import Discrepancy, NotificationLog, Order, SignalDelivery
 from .outcomes import OUTCOMES, worst
@@ -23,6 +23,10 @@ TX1_TRIES = 4
 """The fact's transaction runs at most this often: once, and three more times after contention."""
 ANSWER = ("outcome", "http_status", "duration_ms")
 """The columns of a log row that are written after it was stored, once."""
+
+
+class _Held(Exception):
+    """A receiver holds the order's row."""
 
 
 class _Moved(OperationalError):
@@ -77,6 +81,8 @@ class Settlement:
             try:
                 self._transaction_1(verdicts)
                 return verdicts
+            except _Held:
+                return self._hold(verdicts)
             except Exception as error:
                 unstorable = _is_unstorable(error) and not plain
                 retry = isinstance(error, _Moved | IntegrityError) or is_contention(error) or unstorable
@@ -88,6 +94,12 @@ class Settlement:
                 if unstorable:
                     plain, payments = True, self._strip(payments)
         raise AssertionError("unreachable: the last attempt returns or raises")
+
+    def _hold(self, verdicts: list[Verdict]) -> list[Verdict]:
+        """Record the delivery alone; WeChat sends it again."""
+        held = [Verdict(outcome="busy", result=v.result, detail="a receiver holds the order's row") for v in verdicts]
+        self._transaction_1(held)
+        return held
 
     def _judge(self, payments: tuple[PaymentResult, ...]) -> list[Verdict]:
         verdicts = [
@@ -133,6 +145,11 @@ class Settlement:
     def _settle(self, verdict: Verdict, order: Order) -> None:
         result = verdict.payment
         pending = order.status == Order.Status.PENDING
+        if getattr(order, "is_being_told", False) and skips_locked(self.using):
+            # A receiver (of an earlier, failed payment, say) may hold the row, and nothing waits for a receiver.
+            row = Order.objects.using(self.using).filter(pk=order.pk).select_for_update(skip_locked=True)
+            if not row.values_list("pk"):
+                raise _Held
         if not Order.objects.settle(order, result, confirmed_by=self.confirmed_by):
             raise _Moved
         if pending and order.reference and order.settled_reference is None:
@@ -156,17 +173,17 @@ class Settlement:
             return
         again = rows.filter(pk=verdict.discrepancy.pk)
         # A receiver may hold the row: then this time goes uncounted rather than wait for it.
-        if not delivery.skips_locked(self.using) or list(again.select_for_update(skip_locked=True).values_list("pk")):
+        if not skips_locked(self.using) or list(again.select_for_update(skip_locked=True).values_list("pk")):
             again.update(times=F("times") + 1, last_seen=now)
 
     def _heal(self, verdict: Verdict) -> None:
-        """The payment is confirmed after all: its discrepancies end; that its order was unknown need not be told."""
+        """The payment is confirmed after all: its discrepancies end, and nobody is told of them who might refund it."""
         result = verdict.payment
-        healed = dict(healed_by(result).using(self.using).values_list("pk", "reason"))
-        Discrepancy.objects.using(self.using).filter(pk__in=self._not_held(list(healed))).update(
+        healed = list(healed_by(result).using(self.using).values_list("pk", flat=True))
+        Discrepancy.objects.using(self.using).filter(pk__in=self._not_held(healed)).update(
             resolved_at=timezone.now(), resolution="this payment was confirmed later"
         )
-        untold = [f"discrepancy:{pk}" for pk, reason in healed.items() if reason == Discrepancy.Reason.UNKNOWN_ORDER]
+        untold = [f"discrepancy:{pk}" for pk in healed]
         for row in SignalDelivery.objects.using(self.using).filter(
             signal="payment_unexpected", subject__in=untold, status=SignalDelivery.Status.PENDING
         ):
@@ -175,7 +192,7 @@ class Settlement:
 
     def _not_held(self, pks: list[int]) -> list[int]:
         """Those discrepancies that no receiver holds right now; one that is being told stays open for a person."""
-        if not delivery.skips_locked(self.using):
+        if not skips_locked(self.using):
             return pks
         rows = Discrepancy.objects.using(self.using).filter(pk__in=pks).order_by("pk")
         return list(rows.select_for_update(skip_locked=True).values_list("pk", flat=True))

@@ -74,6 +74,9 @@ def _host_problem(host: str) -> str:
         address = ipaddress.ip_address(host)
     except ValueError:
         name = host.rstrip(".").lower()
+        labels = name.split(".")
+        if not all(labels) or labels[-1].isdigit() or labels[-1].startswith("0x"):
+            return "the host is a number in disguise, or has an empty part"
         if "." not in name or name.endswith((".localhost", ".local", ".internal", ".test", ".invalid")):
             return "the host must be a public name; for localhost use `manage.py wechatpay_simulate`"
         return ""

@@ -23,11 +23,11 @@ MAX_SHOWN = 100_000
 SHORTEST_PARTLY_SHOWN = 16
 """An openid has 28 characters; of a telephone number four and four would be nearly all."""
 
-_NAMES = "openid|unionid|phone_number"
+_NAMES = "openid|unionid|phone_number|phone|mobile|user_name|id_card_number|bank_account|account_number"
 _PERSONAL = re.compile(rf".*(?:{_NAMES})", re.IGNORECASE | re.DOTALL)
-# The repetitions are bounded, so that no body makes these slow.
+# The repetitions are bounded and never give back (possessive), so that no body makes these slow.
 _ELEMENT = re.compile(
-    rf"(<[\w.:\-]{{0,32}}(?:{_NAMES})(?:\s[^<>]{{0,99}})?>\s{{0,99}}(?:<!\[CDATA\[)?)(.{{1,512}}?)(?=(?:\]\]>)?\s{{0,99}}</)",
+    rf"(<[\w.:\-]{{0,32}}(?:{_NAMES})(?:\s[^<>]{{0,99}})?>\s{{0,99}}+(?:<!\[CDATA\[)?)([^<\]]{{1,512}}+)(?=(?:\]\]>)?+\s{{0,99}}+</)",
     re.IGNORECASE | re.DOTALL,
 )
 _NAMED_VALUE = re.compile(
