@@ -80,6 +80,16 @@ def test_a_tolerance_that_is_no_number_of_seconds_leaves_the_default(settings, m
     assert answers() == ["confirmed", "confirmed"]
 
 
+@pytest.mark.parametrize("value", ["60", None, -1, True, [60], float("nan")])
+@pytest.mark.parametrize("name", ["MAX_BODY_BYTES", "REJECTED_LOG_PER_MINUTE", "REJECTED_LOG_KEEP", "INLINE_SECONDS"])
+def test_a_number_of_the_wrong_type_stops_nothing(settings, client, merchant, answers, shipped, name, value):
+    merchant()
+    settings.WECHATPAY_NOTIFY[name] = value
+    signed = PLATFORM.payment_v3("A-1", 100)
+    assert signed.with_body(b"{}").post(client, URL).status_code == 401
+    assert answers() == ["signature_invalid", "confirmed", "confirmed"]
+
+
 def test_a_smaller_tolerance_is_kept(settings, merchant):
     merchant()
     settings.WECHATPAY_NOTIFY["TIMESTAMP_TOLERANCE"] = 60
@@ -164,6 +174,11 @@ def test_a_merchant_is_built_for_a_provider():
 def test_a_merchant_with_a_fault_is_not_built():
     with pytest.raises(Misconfigured, match="API_V2_KEY: must be 32"):
         build_merchant("second", **PLATFORM.merchant(API_V2_KEY="short"))
+
+
+def test_a_merchant_with_a_setting_that_does_not_exist_is_not_built():
+    with pytest.raises(Misconfigured, match="unknown settings: APIV3_KEY, mchid; known are MCHID, "):
+        build_merchant("second", mchid="1900000110", APIV3_KEY="x" * 32)
 
 
 def test_no_key_is_in_the_repr_of_a_merchant():

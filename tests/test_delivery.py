@@ -5,7 +5,7 @@ from django.db import transaction
 
 from tests.settings import PLATFORM
 from tests.shop.models import Shipment
-from wechatpay_notify import signals
+from wechatpay_notify import delivery, signals
 from wechatpay_notify.models import NotificationLog, Order, SignalDelivery
 from wechatpay_notify.processing import confirm_payment
 from wechatpay_notify.protocol.results import payment_from_v2, payment_from_v3
@@ -127,6 +127,43 @@ def test_an_on_commit_callback_that_raises_does_not_undo_what_is_done(client, co
     assert "on_commit" in caplog.text
 
 
+@pytest.mark.parametrize(("failures", "answers"), [(1, [503, 200]), (2, [503, 503])])
+def test_the_copy_that_comes_second_to_the_placeholder_tells_what_the_first_left(
+    client, connect, order, monkeypatch, failures, answers
+):
+    signed = PLATFORM.payment_v3("A-1", 100)
+    assert signed.post(client, URL).status_code == 503
+    assert SignalDelivery.objects.get().receiver == ""
+    receiver, run, statuses = connect(signals.payment_confirmed), delivery.run, []
+    receiver.failures = [RuntimeError] * failures
+
+    def beaten(rows, **known):
+        """Another copy replaces the placeholder after this one has read it."""
+        monkeypatch.setattr(delivery, "run", run)
+        statuses.append(signed.post(client, URL).status_code)
+        return run(rows, **known)
+
+    monkeypatch.setattr(delivery, "run", beaten)
+    statuses.append(signed.post(client, URL).status_code)
+    assert statuses == answers
+    assert len(receiver.calls) == 2
+    assert SignalDelivery.objects.get().status == ("done" if failures == 1 else "pending")
+
+
+def test_while_another_process_holds_the_placeholder_nothing_is_answered_with_success(
+    client, connect, order, monkeypatch
+):
+    signed = PLATFORM.payment_v3("A-1", 100)
+    signed.post(client, URL)
+    receiver = connect(signals.payment_confirmed)
+    with monkeypatch.context() as held:
+        held.setattr(delivery, "claim", lambda *_: "taken")
+        assert signed.post(client, URL).status_code == 503
+    assert not receiver.calls
+    assert signed.post(client, URL).status_code == 200
+    assert len(receiver.calls) == 1
+
+
 @pytest.mark.django_db(transaction=True)
 def test_the_fact_is_committed_before_a_receiver_runs(client, connect):
     Order.objects.expect(out_trade_no="A-1", amount=100)
@@ -176,3 +213,20 @@ def test_a_query_answer_is_compared_like_a_notification(shipped, order):
     assert (
         confirm_payment(payment_from_v2(fields | numbers | {"total_fee": "1", "out_trade_no": "Z"})) == "unknown_order"
     )
+
+
+def test_two_failed_query_answers_without_a_transaction_are_told_separately(connect, order):
+    failed = connect(signals.payment_failed)
+    first, second = (
+        payment_from_v3(
+            PLATFORM.payment_resource("A-1", 100, trade_state="PAYERROR", trade_state_desc=said)
+            | {"transaction_id": ""}
+        )
+        for said in ("余额不足", "卡已过期")
+    )
+    assert [confirm_payment(result) for result in (first, second, first)] == [
+        "payment_failed",
+        "payment_failed",
+        "duplicate",
+    ]
+    assert [call["payment"] for call in failed.calls] == [first, second]

@@ -53,6 +53,23 @@ def test_expect_refuses_what_wechat_would_refuse(wrong):
     assert not Order.objects.exists()
 
 
+@pytest.mark.parametrize("name", ["status", "transaction_id", "paid_at", "refunded_amount", "ammount"])
+def test_expect_takes_no_fact_and_no_unknown_name(name):
+    with pytest.raises(TypeError, match=name):
+        expect(**{name: "paid"})
+    assert not Order.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "limit"),
+    [("reference", 64), ("description", 255), ("appid", 32), ("sub_appid", 32), ("mchid", 32), ("sub_mchid", 32)],
+)
+def test_expect_refuses_what_a_column_does_not_hold(name, limit):
+    with pytest.raises(ValueError, match=f"{name} has {limit + 1} characters, allowed are {limit}"):
+        expect(**{name: "x" * (limit + 1)})
+    assert getattr(expect(**{name: "x" * limit}), name) == "x" * limit
+
+
 def test_order_numbers_differ_by_case():
     assert expect(out_trade_no="case1") != expect(out_trade_no="CASE1")
 

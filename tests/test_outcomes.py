@@ -1,17 +1,20 @@
 """Every outcome and its answer, to the byte, in both forms."""
 
+import json
 import time
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
-from django.db import DatabaseError
+from django.db import DatabaseError, ProgrammingError
+from django.utils import timezone
 
 from tests.settings import PLATFORM
-from wechatpay_notify import signals
+from wechatpay_notify import delivery, processing, refusals, signals
 from wechatpay_notify.models import Discrepancy, NotificationLog, Order, SignalDelivery
 from wechatpay_notify.outcomes import OUTCOMES
+from wechatpay_notify.protocol.results import payment_from_v3
 from wechatpay_notify.protocol.types import ExpectedOrder
-from wechatpay_notify.testing import Platform
+from wechatpay_notify.testing import OPENID, Platform
 
 pytestmark = pytest.mark.django_db
 
@@ -166,6 +169,60 @@ def test_an_order_still_unknown_after_5_minutes_is_told_to_the_shop_once(client,
     assert call["discrepancy"] == Discrepancy.objects.get()
 
 
+def test_a_failed_telling_of_an_unknown_order_is_tried_at_every_later_notification(client, unexpected, time_machine):
+    unexpected.failures = [RuntimeError]
+    transaction_id = "4200000001202611220000000001"
+    for moment, calls in (("10:00:00", 0), ("10:06:00", 1), ("10:06:01", 2), ("10:06:02", 2)):
+        time_machine.move_to(f"2026-11-22T{moment}Z", tick=False)
+        signed = PLATFORM.payment_v3("A-1", 100, transaction_id=transaction_id)
+        check(client, signed, "v3", "unknown_order")
+        assert len(unexpected.calls) == calls
+
+
+@pytest.mark.parametrize("confirmed_by", ["notification", "query"])
+def test_a_discrepancy_heals_under_whichever_alias_the_payment_is_confirmed(
+    client, shipped, unexpected, settings, confirmed_by
+):
+    merchant = PLATFORM.merchant()
+    settings.WECHATPAY_NOTIFY = {"MERCHANTS": {"default": merchant, "second": merchant}}
+    signed = PLATFORM.payment_v3("A-1", 100, transaction_id="42")
+    assert signed.post(client, "/wechatpay/v3/second/").status_code == 409
+    Order.objects.expect(out_trade_no="A-1", amount=100)
+    if confirmed_by == "notification":
+        check(client, signed, "v3", "confirmed")
+    else:
+        result = payment_from_v3(PLATFORM.payment_resource("A-1", 100, transaction_id="42"))
+        assert processing.confirm_payment(result) == "confirmed"
+    assert Discrepancy.objects.get(merchant="second").resolved_at is not None
+    assert not SignalDelivery.objects.filter(signal="payment_unexpected").exists()
+    assert not unexpected.calls
+
+
+def test_a_mismatch_not_told_yet_is_dropped_when_the_payment_is_confirmed(
+    client, shipped, unexpected, order, version, pay
+):
+    """A receiver that refunds what is unexpected must not refund an order that is shipped by now."""
+    unexpected.failures = [RuntimeError]
+    signed = pay("A-1", 101)
+    check(client, signed, version, "amount_mismatch")
+    order.amount = 101
+    order.save()
+    check(client, signed, version, "confirmed")
+    assert len(unexpected.calls) == 1
+    assert set(SignalDelivery.objects.values_list("signal", "status")) == {("payment_confirmed", "done")}
+
+
+def test_a_failed_attempt_that_could_not_be_told_does_not_hold_up_the_payment(client, shipped, connect, order):
+    failed = connect(signals.payment_failed, "shop.failed")
+    failed.failures = [RuntimeError] * 3
+    declined = PLATFORM.payment_v3("A-1", 100, transaction_id="42", trade_state="PAYERROR")
+    check(client, declined, "v3", "receiver_failed")
+    paid = PLATFORM.payment_v3("A-1", 100, transaction_id="42")
+    check(client, paid, "v3", "confirmed")
+    check(client, paid, "v3", "duplicate")
+    assert len(failed.calls) == len(shipped.calls) == 1
+
+
 def test_amount_mismatch_is_told_and_heals_when_the_record_is_mended(client, shipped, unexpected, order, version, pay):
     signed = pay("A-1", 101)
     check(client, signed, version, "amount_mismatch")
@@ -204,7 +261,7 @@ def test_second_transaction_for_a_paid_order_is_unexpected(client, shipped, unex
     check(client, pay("A-1", 100, transaction_id="4200000001202611220000000001"), version, "confirmed")
     second = pay("A-1", 100, transaction_id="4200000001202611220000000002")
     check(client, second, version, "unexpected")
-    assert second.post(client, f"/wechatpay/{version}/").status_code == 200
+    check(client, second, version, "duplicate")
     assert [call["reason"] for call in unexpected.calls] == ["already_paid"]
     assert len(shipped.calls) == 1
     order.refresh_from_db()
@@ -267,6 +324,21 @@ def test_wrong_merchant_by_mchid_appid_and_sub_merchant(client, shipped, setting
 def test_an_appid_other_than_the_orders_is_a_wrong_merchant(client, shipped, version, pay):
     Order.objects.expect(out_trade_no="A-1", amount=100, appid="wx-of-the-order")
     check(client, pay("A-1", 100), version, "wrong_merchant")
+
+
+@pytest.mark.parametrize(("appids", "outcome"), [(["wx-combined"], "confirmed"), (["wx-part"], "wrong_merchant")])
+def test_a_combined_v2_payment_is_compared_by_the_initiators_appid(client, shipped, settings, order, appids, outcome):
+    settings.WECHATPAY_NOTIFY = {"MERCHANTS": {"default": PLATFORM.merchant(APPIDS=appids)}}
+    part = {"appid": "wx-part", "mch_id": PLATFORM.mchid, "out_trade_no": "A-1", "transaction_id": "42"}
+    fields = {
+        "return_code": "SUCCESS",
+        "result_code": "SUCCESS",
+        "combine_appid": "wx-combined",
+        "combine_mch_id": PLATFORM.mchid,
+        "combine_out_trade_no": "C-1",
+        "sub_order_list": json.dumps({"order_list": [part | {"total_fee": 100}]}),
+    }
+    check(client, PLATFORM.v2(fields), "v2", outcome)
 
 
 def test_malformed(client):
@@ -335,6 +407,58 @@ def test_a_database_failure_is_unavailable(client, shipped, order, version, pay,
     assert not shipped.calls
 
 
+def test_a_database_failure_is_one_line_that_does_not_quote_the_row(
+    client, shipped, order, version, pay, monkeypatch, caplog
+):
+    def broken(*args, **kwargs):
+        raise DatabaseError("value too long") from ValueError(f"value too long\nDETAIL: Failing row: ({OPENID})")
+
+    monkeypatch.setattr(type(Order.objects.all()), "settle", broken)
+    row = check(client, pay("A-1", 100), version, "unavailable")
+    (record,) = [record for record in caplog.records if record.name == "wechatpay_notify"]
+    assert (record.outcome, record.exc_info) == ("unavailable", None)
+    assert "value too long" in row.detail
+    assert "value too long" in caplog.text
+    assert OPENID not in caplog.text + row.detail
+
+
+@pytest.mark.parametrize(("error", "outcome"), [(ZeroDivisionError, "error"), (ProgrammingError, "unavailable")])
+def test_a_failure_after_the_row_was_written_touches_no_other_row(
+    client, shipped, order, version, pay, monkeypatch, error, outcome
+):
+    Order.objects.expect(out_trade_no="A-2", amount=100)
+    rows_for, answer = delivery.rows_for, processing.answer
+
+    def broken(*args):
+        monkeypatch.setattr(delivery, "rows_for", rows_for)
+        raise error
+
+    def overtaken(*args):
+        """Another notification takes the number of the row that was rolled back."""
+        monkeypatch.setattr(processing, "answer", answer)
+        check(client, pay("A-2", 100), version, "confirmed")
+        answer(*args)
+
+    monkeypatch.setattr(delivery, "rows_for", broken)
+    monkeypatch.setattr(processing, "answer", overtaken)
+    check(client, pay("A-1", 100), version, outcome)
+    assert list(NotificationLog.objects.order_by("pk").values_list("out_trade_no", "outcome")) == [
+        ("A-2", "confirmed"),
+        ("A-1", outcome),
+    ]
+
+
+@pytest.mark.parametrize(("error", "outcome"), [(ZeroDivisionError, "error"), (DatabaseError, "unavailable")])
+def test_a_failure_after_the_fact_leaves_what_was_stored_as_it_is(
+    client, unexpected, order, version, pay, monkeypatch, error, outcome
+):
+    def broken(*args, **kwargs):
+        raise error("in the middle")
+
+    monkeypatch.setattr(delivery, "run", broken)
+    assert check(client, pay("A-1", 101), version, outcome).detail == "paid 101 CNY, ordered 100 CNY"
+
+
 def test_a_bug_of_ours_is_an_error_that_keeps_the_notification(client, shipped, order, version, pay, monkeypatch):
     def broken(*args, **kwargs):
         raise ZeroDivisionError
@@ -381,6 +505,41 @@ def test_a_resolver_that_expects_another_amount_is_a_mismatch(client, shipped, r
     resolve(lambda _: ExpectedOrder(amount=999))
     check(client, pay("R-1", 100), version, "amount_mismatch")
     assert Order.objects.get().amount == 999
+
+
+def test_a_long_description_of_a_resolver_is_cut_and_the_payment_confirmed(client, shipped, resolve, version, pay):
+    resolve(lambda _: ExpectedOrder(amount=100, description="\0" + "茶" * 300))
+    check(client, pay("R-1", 100), version, "confirmed")
+    assert Order.objects.get().description == "茶" * 255
+
+
+def test_pruning_takes_refused_requests_alone_and_asks_for_them_by_outcome(
+    client, settings, django_assert_max_num_queries
+):
+    settings.WECHATPAY_NOTIFY = settings.WECHATPAY_NOTIFY | {"REJECTED_LOG_KEEP": 0}
+    kept = {"api_version": "v3", "merchant": "default", "received_at": timezone.now(), "body": b""}
+    for outcome in ("error", "unavailable", *refusals.CODES):
+        NotificationLog.objects.create(outcome=outcome, **kept)
+    with django_assert_max_num_queries(5) as asked:
+        check(client, OTHER.payment_v3("A-1", 100), "v3", "signature_invalid")
+    assert list(NotificationLog.objects.order_by("pk").values_list("outcome", flat=True)) == [
+        "error",
+        "unavailable",
+        "signature_invalid",
+    ]
+    query = next(query["sql"] for query in asked.captured_queries if query["sql"].startswith("SELECT"))
+    assert "outcome" in query.partition("WHERE")[2].partition("ORDER BY")[0]
+
+
+def test_a_row_is_called_by_its_number_and_by_nothing_its_sender_claimed(client):
+    claimed = PLATFORM.v3("CLAIMED.EVENT", {}, notification_id="claimed-id")
+    rows = [
+        check(client, claimed.with_body(claimed.body + b" "), "v3", "signature_invalid"),
+        check(client, OTHER.payment_v2("claimed-order", 100, transaction_id="claimed-42"), "v2", "signature_invalid"),
+    ]
+    assert rows[0].notification_id == "claimed-id"
+    assert rows[1].out_trade_no == "claimed-order"
+    assert [str(row) for row in rows] == [str(row.pk) for row in rows]
 
 
 def test_notification_rejected_tells_of_stored_refusals_but_not_of_probes(client):

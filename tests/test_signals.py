@@ -39,6 +39,7 @@ def signal():
 def confirmed():
     """payment_confirmed, whatever the test connects to it taken off again."""
     before = dict(payment_confirmed._connections)
+    SHIPPED_ASYNC.clear()
     yield payment_confirmed
     for name in set(payment_confirmed._connections) - set(before):
         receiver = payment_confirmed._live(name)
@@ -64,9 +65,18 @@ def test_lambdas_and_local_functions_are_refused_without_a_name(signal):
 def test_a_name_clash_is_refused_and_connecting_twice_is_not(signal):
     signal.connect(ship)
     signal.connect(ship)
-    with pytest.raises(ValueError, match="another receiver named"):
+    with pytest.raises(ValueError, match="connected to test already"):
         signal.connect(ship_async, dispatch_uid="tests.test_signals.ship")
     assert signal.names(Order) == ["tests.test_signals.ship"]
+
+
+def test_one_receiver_for_two_senders_needs_two_names(signal):
+    signal.connect(ship, sender=Order)
+    with pytest.raises(ValueError, match="connected to test already"):
+        signal.connect(ship, sender=NotificationLog)
+    signal.connect(ship, sender=NotificationLog, dispatch_uid="shop.log")
+    assert signal.names(Order) == ["tests.test_signals.ship"]
+    assert signal.names(NotificationLog) == ["shop.log"]
 
 
 def test_a_disconnected_receiver_is_no_longer_named(signal):
@@ -75,6 +85,17 @@ def test_a_disconnected_receiver_is_no_longer_named(signal):
     assert signal.disconnect(ship)
     assert signal.disconnect(dispatch_uid="shop.ship")
     assert signal.names(Order) == []
+
+
+def test_a_receiver_that_was_not_disconnected_stays_known(client, confirmed):
+    confirmed.connect(ship_async, sender=Order)
+    assert not confirmed.disconnect(ship_async)
+    assert not confirmed.disconnect(ship_async, sender=NotificationLog)
+    Order.objects.expect(out_trade_no="A-1", amount=100)
+    assert PLATFORM.payment_v3("A-1", 100).post(client, "/wechatpay/notify/").status_code == 200
+    assert SHIPPED_ASYNC == ["paid"]
+    assert confirmed.disconnect(ship_async, sender=Order)
+    assert confirmed.names(Order) == []
 
 
 def test_a_name_that_no_column_holds_is_refused(signal):

@@ -3,6 +3,7 @@
 import uuid
 
 import pytest
+from rest_framework.response import Response
 from rest_framework.settings import api_settings
 
 from tests.settings import PLATFORM
@@ -44,6 +45,17 @@ def test_an_unknown_order_is_404_without_a_word_about_why(client):
     response = client.get(f"/wechatpay/orders/{uuid.uuid4()}/")
     assert response.status_code == 404
     assert response.json() == {"detail": "Not found."}
+
+
+def render_everything(error, context):
+    return Response({"said": str(error), "by": "the shop"}, status=200)
+
+
+def test_the_hosts_exception_handler_does_not_render_the_404(client, settings):
+    settings.REST_FRAMEWORK = {"EXCEPTION_HANDLER": f"{__name__}.render_everything"}
+    assert api_settings.EXCEPTION_HANDLER is render_everything
+    response = client.get(f"/wechatpay/orders/{uuid.uuid4()}/")
+    assert (response.status_code, response.json()) == (404, {"detail": "Not found."})
 
 
 @pytest.mark.parametrize("accept", ["text/html", "application/xml", "image/png", "*/*", "", "junk"])

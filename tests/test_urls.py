@@ -1,11 +1,14 @@
 """The URLs: with and without slash, alias or none, POST alone, and the one handed to WeChat."""
 
+import logging
+
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 from django.test import RequestFactory, override_settings
 from django.urls import include, path, reverse
 
 from tests.settings import PLATFORM
+from wechatpay_notify.conf import build_merchant
 from wechatpay_notify.models import NotificationLog, Order
 from wechatpay_notify.urls import notify_url
 from wechatpay_notify.views import V2NotifyView
@@ -58,6 +61,17 @@ def test_a_version_whose_key_the_merchant_lacks_is_404(client, two_merchants):
     assert PLATFORM.payment_v2("A-1", 100).post(client, "/wechatpay/v2/v3-only/").status_code == 404
     assert PLATFORM.payment_v2("A-1", 100).post(client, "/wechatpay/v2/second/").status_code == 200  # refused in XML
     assert NotificationLog.objects.get().outcome == "signature_invalid"
+
+
+@pytest.mark.parametrize("limit", [100, 2 * 1024 * 1024])
+@pytest.mark.parametrize("alias", ["", "second/"])
+def test_a_v2_body_over_the_cap_is_refused_in_xml(client, two_merchants, settings, alias, limit):
+    settings.WECHATPAY_NOTIFY = settings.WECHATPAY_NOTIFY | {"MAX_BODY_BYTES": limit}
+    response = PLATFORM.payment_v2("A-1", 100, attach="x" * limit).post(client, f"/wechatpay/notify/{alias}")
+    assert response.status_code == 413
+    assert response.content.startswith(b"<xml><return_code><![CDATA[FAIL]]>")
+    row = NotificationLog.objects.get()
+    assert (row.outcome, row.api_version, row.http_status) == ("too_large", "v2", 413)
 
 
 @pytest.mark.parametrize("method", ["get", "head", "put", "patch", "delete", "options", "trace"])
@@ -145,8 +159,6 @@ def test_notify_url_never_asks_the_host_header(settings):
 
 
 def test_a_callable_supplies_merchants(client, shipped, settings):
-    from wechatpay_notify.conf import build_merchant
-
     built = {"tenant-1": build_merchant("tenant-1", **PLATFORM.merchant())}
 
     def merchant_for(alias):
@@ -161,3 +173,26 @@ def test_a_callable_supplies_merchants(client, shipped, settings):
     assert signed.post(client, "/wechatpay/notify/broken/").status_code == 503
     assert signed.post(client, "/wechatpay/notify/tenant-1/").status_code == 200
     assert len(shipped.calls) == 1
+
+
+def unreachable(alias):
+    raise ConnectionError("the tenants' database is down")
+
+
+@pytest.mark.parametrize(
+    ("merchant_for", "outcome", "level"),
+    [
+        (lambda alias: build_merchant(alias, **PLATFORM.merchant(API_V2_KEY="short")), "misconfigured", logging.ERROR),
+        (lambda alias: build_merchant(alias, **PLATFORM.merchant(API_KEY="k" * 32)), "misconfigured", logging.ERROR),
+        (unreachable, "unavailable", logging.WARNING),
+    ],
+)
+def test_a_provider_that_raises_is_answered_and_logged_once_by_its_outcome(
+    client, settings, caplog, merchant_for, outcome, level
+):
+    settings.WECHATPAY_NOTIFY = {"MERCHANTS": merchant_for}
+    response = PLATFORM.payment_v3("A-1", 100).post(client, "/wechatpay/notify/tenant-1/")
+    assert (response.status_code, response.json()) == (503, {"code": "FAIL", "message": "retry"})
+    (record,) = [record for record in caplog.records if record.name == "wechatpay_notify"]
+    assert (record.levelno, record.outcome, record.merchant) == (level, outcome, "tenant-1")
+    assert "k" * 32 not in caplog.text

@@ -4,6 +4,7 @@ Never raises at import, never prints a key; what is wrong with a merchant is a l
 show and a request refuses (`misconfigured`).
 """
 
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -274,7 +275,7 @@ def _names(value: object) -> frozenset[str] | None:
 
 
 def _is_number(value: object) -> bool:
-    return type(value) in (int, float) and value >= 0  # type: ignore[operator]
+    return type(value) in (int, float) and 0 <= value <= sys.maxsize  # type: ignore[operator]
 
 
 def _callable(value: Any) -> Any:

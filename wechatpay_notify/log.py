@@ -25,3 +25,9 @@ def report(row: NotificationLog, outcome: Outcome) -> None:
     line = " ".join(f"{name}={value!a}" for name, value in numbers.items() if value)
     extra = {name: ascii(value)[1:-1] for name, value in numbers.items()}  # a formatter may write these too
     logger.log(outcome.level, "%s %s", line, ascii(row.detail[:MAX_DETAIL]), extra=extra)
+
+
+def warn(message: str, error: Exception) -> None:
+    """A failure beside the outcome, in one line: what a database says further down quotes rows."""
+    said = str(error).partition("\n")[0][:MAX_DETAIL]
+    logger.warning("%s: %s %s", message, type(error).__name__, ascii(said))

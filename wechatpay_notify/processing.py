@@ -15,7 +15,7 @@ from . import refusals
 from .conf import MerchantConfig, conf
 from .contention import is_writer_busy
 from .judgement import HostError
-from .log import logger, report
+from .log import logger, report, warn
 from .models import NotificationLog
 from .outcomes import OUTCOMES, Outcome
 from .protocol import moments, results, v2, v3
@@ -93,8 +93,8 @@ def confirm_payment(result: PaymentResult, *, confirmed_by: str = "query") -> st
     merchant = conf.merchant_by_number(result.mchid) or Merchant(mchid=result.mchid)
     try:
         return Settlement(merchant, None, None, time.monotonic(), confirmed_by).run((result,))
-    except (HostError, DatabaseFailure):
-        logger.warning("a query answer could not be recorded", exc_info=True)
+    except (HostError, DatabaseFailure) as error:
+        warn("a query answer could not be recorded", error)
         return "unavailable"
 
 
@@ -147,8 +147,8 @@ def _refuse(row: NotificationLog, error: NotificationError, started: float) -> s
     answer(row, error.code, started)
     try:
         row.save(using=using, force_insert=True)
-    except DatabaseFailure:
-        logger.warning("a refused request could not be stored", exc_info=True)
+    except DatabaseFailure as error_again:
+        warn("a refused request could not be stored", error_again)
         row.pk = None
     return error.code
 
@@ -165,8 +165,8 @@ def _fail(row: NotificationLog, code: str, error: Exception, started: float) -> 
     try:
         answer(row, code, started)
         row.save(using=router.db_for_write(NotificationLog), update_fields=None if row.pk is None else ANSWER)
-    except Exception:
-        logger.warning("the failed notification could not be stored either", exc_info=True)
+    except Exception as error_again:
+        warn("the failed notification could not be stored either", error_again)
     return code
 
 

@@ -9,7 +9,7 @@ from django.core.cache import cache
 from django.db.utils import Error as DatabaseFailure
 
 from .conf import conf
-from .log import logger
+from .log import warn
 from .models import NotificationLog
 from .protocol import v2, v3
 from .protocol.errors import NotificationError
@@ -28,8 +28,8 @@ def count() -> int:
     try:
         cache.add(key, 0, timeout=120)
         return int(cache.incr(key))
-    except Exception:  # whatever the cache backend raises: then nothing unproven is stored
-        logger.warning("the cache failed; an unproven request was not stored", exc_info=True)
+    except Exception as error:  # whatever the cache backend raises: then nothing unproven is stored
+        warn("the cache failed; an unproven request was not stored", error)
         return int(conf.REJECTED_LOG_PER_MINUTE) + 1
 
 
@@ -53,8 +53,8 @@ def prune(using: str) -> None:
         old = list(unproven[conf.REJECTED_LOG_KEEP : conf.REJECTED_LOG_KEEP + _PRUNE_AT_ONCE])
         if old:
             NotificationLog.objects.using(using).filter(pk__in=old).delete()
-    except DatabaseFailure:
-        logger.warning("unproven rows could not be pruned", exc_info=True)
+    except DatabaseFailure as error:
+        warn("unproven rows could not be pruned", error)
 
 
 def _claims(version: str, body: bytes) -> dict[str, str]:

@@ -40,8 +40,8 @@ class LedgerSignal(Signal):
     ) -> None:
         name = receiver_name(receiver, dispatch_uid)
         connected = self._live(name)
-        if connected is not None and connected != receiver:
-            raise ValueError(f"another receiver named {name!r} is connected to {self.name}: give one a dispatch_uid")
+        if connected is not None and (connected != receiver or self._connections[name].sender is not sender):
+            raise ValueError(f"{name!r} is connected to {self.name} already: give one of the two a dispatch_uid")
         super().connect(receiver, sender=sender, weak=weak, dispatch_uid=dispatch_uid)
         self._connections[name] = _Connection(_reference(receiver) if weak else lambda: receiver, sender)
 

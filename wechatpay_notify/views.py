@@ -44,7 +44,7 @@ class NotifyView(View):
     def post(self, request: HttpRequest, alias: str | None = None) -> HttpResponse:
         alias = alias or self.merchant or DEFAULT_ALIAS
         start, body = _read(request, MAX_XML_BYTES if self.version == "v2" else int(conf.MAX_BODY_BYTES))
-        version = self.version or processing.looks_like(start)
+        version = self.version or processing.looks_like(start if body is None else body)
         try:
             config = conf.merchant(alias)
             taken = config is not None and config.takes(version)

@@ -104,7 +104,8 @@ PART = {"appid": "wx", "mch_id": "1900000201", "transaction_id": "42001", "out_t
 
 
 def v2_combined(listed):
-    return v2(combine_out_trade_no="C-1", combine_appid="wx", combine_mch_id="1", out_trade_no=None, sub_order_list=listed)
+    numbers = {"combine_out_trade_no": "C-1", "combine_appid": "wx", "combine_mch_id": "1", "out_trade_no": None}
+    return v2(**numbers, sub_order_list=listed)
 
 
 def test_a_combined_v2_order_is_a_payment_for_each_sub_order():
