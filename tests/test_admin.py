@@ -242,6 +242,35 @@ def test_no_other_question_can_be_asked_by_url(admin_client, filled, model, quer
 # What the pages say
 
 
+def test_the_list_of_notifications_is_no_wider_than_what_matters(admin_client, filled):
+    response = admin_client.get(url(NotificationLog, "changelist"))
+    columns = ("received_at_shown", "outcome_badge", "out_trade_no", "answer", "event_listed")
+    assert response.context["cl"].list_display == columns
+
+
+@pytest.mark.parametrize(
+    ("numbers", "decided"), [({"outcome": "confirmed"}, "confirmed"), ({"out_trade_no": FAILING}, "no answer")]
+)
+def test_the_title_of_a_notification_says_what_was_decided(admin_client, filled, numbers, decided):
+    row = log(**numbers)
+    title = re.search(r"<title>(.*?)</title>", page_of(admin_client, row), re.DOTALL)[1]
+    assert title.strip().startswith(f"#{row.pk} · {decided} |")
+
+
+def test_the_title_of_another_page_names_its_row(admin_client, filled):
+    title = re.search(r"<title>(.*?)</title>", page_of(admin_client, Order.objects.get(out_trade_no=PAID)), re.DOTALL)
+    assert title[1].strip().startswith(f"{PAID} |")
+
+
+def test_an_order_is_not_called_a_sequence_in_chinese(admin_client, filled):
+    """Django's own catalogue translates "Order" as 排序."""
+    page = admin_client.get(
+        url(NotificationLog, "change", log(out_trade_no=PAID).pk), headers={"Accept-Language": "zh-hans"}
+    )
+    assert '<html lang="zh-hans"' in page.content.decode()
+    assert "排序" not in page.content.decode()
+
+
 def test_a_notification_page_tells_what_was_sent_decided_and_answered(admin_client, filled):
     row = log(out_trade_no=PAID, outcome="duplicate")
     html = page_of(admin_client, row)
@@ -348,6 +377,19 @@ def test_a_discrepancy_page_compares_the_amounts_and_says_what_to_do(admin_clien
     assert url(Order, "change", row.order_id) in html
     assert url(NotificationLog, "change", log(out_trade_no=SHORT).pk) in html
     assert "shop.unexpected" in text
+
+
+@pytest.mark.parametrize(("number", "way"), [(SHORT, "By itself"), (PAID, "In code")])
+def test_a_discrepancy_page_says_how_it_is_resolved(admin_client, filled, number, way):
+    PLATFORM.payment_v3(PAID, 1234).post(admin_client, NOTIFY)  # paid twice: nothing heals that
+    row = Discrepancy.objects.get(out_trade_no=number)
+    assert fields_of(page_of(admin_client, row))["How it is resolved"].startswith(way)
+
+
+def test_a_resolved_discrepancy_says_by_what(admin_client, filled):
+    row = Discrepancy.objects.get(out_trade_no=UNKNOWN)
+    Discrepancy.objects.filter(pk=row.pk).update(resolved_at=timezone.now(), resolution="refunded by hand")
+    assert fields_of(page_of(admin_client, row))["How it is resolved"] == "refunded by hand"
 
 
 def test_other_currencies_are_not_shown_as_yuan(admin_client, shipped):

@@ -75,7 +75,7 @@ class MountedUrls:
 
 
 @pytest.fixture(autouse=True)
-def _installation(settings, shipped, monkeypatch, tmp_path):
+def _installation(settings, shipped, unexpected, monkeypatch, tmp_path):
     """Everything around the setting under test is right, on whatever machine."""
     monkeypatch.setattr(pyexpat, "version_info", (2, 6, 0))
     settings.CACHES = {
@@ -92,6 +92,12 @@ def configure(settings):
 
     configure()
     return configure
+
+
+@pytest.fixture
+def outside_of_tests(monkeypatch):
+    """Take away by what the checks know that tests run."""
+    monkeypatch.delattr(mail, "outbox")
 
 
 @pytest.fixture
@@ -271,8 +277,8 @@ MERCHANT = 'WECHATPAY_NOTIFY["MERCHANTS"]["default"]'
         ({"PLATFORM_KEYS": {PLATFORM.serial: PLATFORM.public_pem()}}, "E018", "DEBUG is False"),
     ],
 )
-def test_a_wrong_merchant_setting_is_named_with_its_mend(configure_merchant, monkeypatch, given, code, words):
-    monkeypatch.delattr(mail, "outbox")  # by which the check knows that tests run
+@pytest.mark.usefixtures("outside_of_tests")
+def test_a_wrong_merchant_setting_is_named_with_its_mend(configure_merchant, given, code, words):
     configure_merchant(**given)
     only(code, words, "192006250b4c09247ec02edce69f6a2d", "8934e7d15453e97507ef794cf7b0519d")
     assert MERCHANT in found()[code]
@@ -384,6 +390,11 @@ def test_without_a_receiver_nobody_is_told(configure):
     only("W030", "payment_confirmed")
 
 
+def test_money_that_does_not_fit_must_be_told_to_somebody(configure):
+    signals.payment_unexpected.disconnect(dispatch_uid="shop.unexpected")
+    only("W036", "mail_admins")
+
+
 def test_a_receiver_of_another_sender_does_not_count(configure):
     signals.payment_confirmed.disconnect(dispatch_uid="shop.ship")
     signals.payment_confirmed.connect(expected_order, sender=NotificationLog)
@@ -429,14 +440,19 @@ def test_sqlite_must_lock_early_and_wait_briefly(configure, database, engine, op
     database(engine, **options)
     texts = found()
     assert list(texts) == codes
-    assert all('DATABASES["other"]' in text and '"transaction_mode": "IMMEDIATE"' in text for text in texts.values())
+    for text in texts.values():
+        assert 'DATABASES["other"]' in text
+        for option in ('"transaction_mode": "IMMEDIATE"', '"timeout": 2', '"init_command": "PRAGMA journal_mode=WAL;"'):
+            assert option in text
 
 
 @pytest.mark.parametrize(
     ("backend", "words"), [("locmem.LocMemCache", "each process"), ("dummy.DummyCache", "counts nothing")]
 )
-def test_a_cache_that_workers_do_not_share_is_a_warning_in_production(configure, settings, backend, words):
+def test_a_cache_that_workers_do_not_share_is_a_warning_in_production(configure, settings, monkeypatch, backend, words):
     settings.CACHES = {"default": {"BACKEND": f"django.core.cache.backends.{backend}"}}
+    assert found() == {}  # while tests run
+    monkeypatch.delattr(mail, "outbox")
     only("W034", words)
     settings.DEBUG = True
     assert found() == {}

@@ -4,6 +4,7 @@ import ast
 import inspect
 import io
 import logging
+import logging.config
 import os
 import re
 import sys
@@ -12,6 +13,7 @@ import types
 import unittest
 from pathlib import Path
 
+import django
 import pytest
 from django.dispatch import receiver
 from django.urls import include, path
@@ -28,7 +30,8 @@ from wechatpay_notify.testing import Platform
 
 ROOT = Path(__file__).resolve().parent.parent
 READMES = ("README.rst", "README.zh-CN.rst")
-PAGES = (*READMES, *sorted(str(page.relative_to(ROOT)) for page in ROOT.glob("docs/[!_]*.rst")))
+WRITTEN = sorted(str(page.relative_to(ROOT)) for page in ROOT.glob("docs/**/*.rst"))
+PAGES = (*READMES, *(page for page in WRITTEN if not page.startswith("docs/_")))
 WECHAT = Platform(serial="PUB_KEY_ID_0114232134912410000000000000")
 """The pretend WeChat whose public key lies where the samples expect pub_key.pem, under the id they give it."""
 
@@ -79,10 +82,12 @@ class Host:
         }
         account = {"mchid": "1900000110", "api_v3_key": WECHAT.api_v3_key, "public_key_pem": WECHAT.public_pem()}
         self.modules = {
+            "mysite": {},
+            "mysite.settings": {},
             "shop": {},
             "shop.models": {
                 "Shipment": Shipment,
-                "ShopOrder": one_row(number="20261122000001", total_fen=9900, cancelled=False),
+                "ShopOrder": one_row(number="20261122000001", total_fen=9900, cancelled=False, fulfilled=False),
                 "Account": one_row(public_key_id=WECHAT.serial, **account),
             },
             "shop.wechat": {
@@ -111,7 +116,7 @@ def host(monkeypatch, settings, tmp_path):
         module = types.ModuleType(name)
         vars(module).update(contents)
         monkeypatch.setitem(sys.modules, name, module)
-    for name in re.findall(r'os\.environ\["(\w+)"\]', "".join(map(text_of, PAGES))):
+    for name in re.findall(r'os\.environ(?:\[|\.get\()"(\w+)"', "".join(map(text_of, PAGES))):
         monkeypatch.setenv(name, WECHAT.api_v2_key if "V2" in name else WECHAT.api_v3_key)
     for name in re.findall(r'BASE_DIR / "(\w+\.pem)"', "".join(map(text_of, PAGES))):
         (tmp_path / name).write_text(WECHAT.public_pem())
@@ -136,6 +141,8 @@ def test_every_python_sample_runs(host, page):
 @pytest.mark.parametrize("page", READMES)
 @pytest.mark.django_db
 def test_a_shop_that_follows_the_readme_ships_a_paid_order_once(host, client, page):
+    for name in ("include", "os", "path", "receiver"):  # the README imports what it uses
+        del host.names[name]
     names = host.run(page)
     urls = types.ModuleType("shop.urls")
     urls.urlpatterns = names["urlpatterns"]
@@ -189,6 +196,19 @@ def test_the_sample_resolver_lets_an_order_kept_elsewhere_be_paid(host, client, 
     Order.objects.all().delete()
     assert WECHAT.payment_v3("20261122000001", 9900).post(client, "/wechatpay/notify/").status_code == 200
     assert shipped.calls[0]["order"].reference == "20261122000001"
+
+
+@pytest.mark.parametrize("state", ["cancelled", "fulfilled"])
+@pytest.mark.django_db
+def test_the_sample_resolver_ships_nothing_that_the_shop_is_done_with(host, client, shipped, unexpected, state):
+    host.run("docs/orders.rst")
+    Order.objects.all().delete()
+    unexpected.calls.clear()
+    setattr(host.modules["shop.models"]["ShopOrder"].objects.filter().first(), state, True)
+    paid = WECHAT.payment_v3("20261122000001", 9900)
+    assert [paid.post(client, "/wechatpay/notify/").status_code for _ in range(2)] == [200, 200]
+    assert [call["reason"] for call in unexpected.calls] == ["order_closed"]
+    assert shipped.calls == []
 
 
 @pytest.mark.django_db
@@ -296,10 +316,39 @@ def test_a_readme_links_to_pages_that_exist(page):
     assert [target for target in targets if not (ROOT / target).is_file()] == []
 
 
-def test_the_sample_command_lines_are_understood():
-    lines = [line.split() for block in blocks("docs/development.rst", "sh") for line in block.splitlines()]
+@pytest.mark.parametrize("page", READMES)
+@pytest.mark.django_db
+def test_the_sample_receiver_of_unexpected_money_writes_to_the_admins(host, client, mailoutbox, page):
+    host.run(page)
+    admin = "admin@shop.example"
+    host.settings.MAILERS = {"default": {"BACKEND": "django.core.mail.backends.locmem.EmailBackend"}}  # Django 6.1
+    host.settings.ADMINS = [admin] if django.VERSION >= (6,) else [("Admin", admin)]
+    assert WECHAT.payment_v3("20261122000001", 1).post(client, "/wechatpay/notify/").status_code == 409
+    (mail,) = mailoutbox
+    assert "WeChat Pay: amount_mismatch" in mail.subject
+    assert "20261122000001" in mail.body
+
+
+@pytest.mark.parametrize("page", ["docs/deployment.rst", "docs/development.rst"])
+@pytest.mark.django_db
+def test_the_sample_logging_shows_what_was_refused(host, client, capsys, page):
+    logger = logging.getLogger("wechatpay_notify")
+    before = logger.level
+    try:
+        logging.config.dictConfig(host.run(page)["LOGGING"])
+        client.post("/wechatpay/v3/", "{}", content_type="application/json")
+        assert "unsigned" in capsys.readouterr().err
+    finally:
+        for handler in list(logger.handlers):
+            logger.removeHandler(handler)
+        logger.setLevel(before)
+
+
+@pytest.mark.parametrize(("page", "least"), [("docs/development.rst", 9), ("docs/zh/quickstart.rst", 2)])
+def test_the_sample_command_lines_are_understood(page, least):
+    lines = [line.split() for block in blocks(page, "sh") for line in block.splitlines()]
     simulations = [line[3:] for line in lines if "wechatpay_simulate" in line]
-    assert len(simulations) > 5
+    assert len(simulations) == least
     for options in simulations:
         Simulate().create_parser("manage.py", "wechatpay_simulate").parse_args(options)
 

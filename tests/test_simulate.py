@@ -1,5 +1,6 @@
 """wechatpay_simulate: really signed notifications, to a local shop only."""
 
+import re
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -89,8 +90,28 @@ class TestToAShop:
         order = Order.objects.get()
         assert (order.status, order.attach, order.transaction_id) == ("paid", "table 7", "4200001")
         assert len(shipped.calls) == 1
-        assert "200 SUCCESS" in printed
+        assert "200 SUCCESS → confirmed, " in printed
         assert printed.endswith(" ms\n")
+
+    @pytest.mark.parametrize("api", ["v3", "v2"])
+    def test_the_same_command_again_is_wechats_retry(self, merchant, live_server, shipped, api):
+        Order.objects.expect(out_trade_no="SHOP-1", amount=2600)
+        printed = [simulate(live_server.url, "--api", api) for _ in range(2)]
+        assert "200 SUCCESS → confirmed, " in printed[0]
+        assert "200 SUCCESS → duplicate, " in printed[1]
+        assert len(shipped.calls) == 1
+
+    def test_again_is_a_second_payment(self, merchant, live_server, shipped, unexpected):
+        Order.objects.expect(out_trade_no="SHOP-1", amount=2600)
+        simulate(live_server.url)
+        assert "200 SUCCESS → unexpected, " in simulate(live_server.url, "--again")
+        assert unexpected.calls[0]["reason"] == "already_paid"
+        assert unexpected.calls[0]["payment"].transaction_id != Order.objects.get().transaction_id
+
+    def test_each_copy_comes_with_its_own_decision(self, merchant, live_server, shipped):
+        Order.objects.expect(out_trade_no="SHOP-1", amount=2600)
+        printed = simulate(live_server.url, "--times", "2")
+        assert re.findall(r"#(\d) +200 SUCCESS → (\w+)", printed) == [("1", "confirmed"), ("2", "duplicate")]
 
     @pytest.mark.parametrize("api", ["v3", "v2"])
     def test_an_order_of_a_service_provider_names_its_sub_merchant(self, merchant, live_server, shipped, api):
@@ -116,7 +137,7 @@ class TestToAShop:
     )
     def test_what_is_not_wechats_is_refused_and_that_is_success(self, merchant, live_server, wrong, outcome):
         Order.objects.expect(out_trade_no="SHOP-1", amount=2600)
-        assert "FAIL unauthorized" in simulate(live_server.url, *wrong)
+        assert f"FAIL unauthorized → {outcome}, " in simulate(live_server.url, *wrong)
         assert Order.objects.get().status == "pending"
         assert NotificationLog.objects.get().outcome == outcome
 
@@ -183,6 +204,9 @@ class TestAnswers:
         with pytest.raises(CommandError, match="2 of 2 not answered"):
             simulate(stub.url, "--amount", "5", "--times", "2")
 
+    def test_of_a_shop_with_another_database_only_the_answer_is_known(self, stub):
+        assert re.search(r"^200 SUCCESS, \d+ ms$", simulate(stub.url, "--amount", "5"), re.MULTILINE)
+
     def test_a_shop_that_is_not_running_ends_with_an_error(self, stub):
         with Stub() as closed:
             url = closed.url
@@ -242,6 +266,7 @@ class TestRefusals:
             (("--amount", "5", "--times", "0"), "--times"),
             (("--amount", "5", "--times", "101"), "--times"),
             (("--amount", "5", "--probe", "--api", "v2"), "--probe"),
+            (("--amount", "5", "--again", "--transaction-id", "4200001"), "not allowed with"),
         ],
     )
     def test_arguments_that_make_no_sense_are_refused(self, stub, arguments, message):

@@ -38,7 +38,8 @@ def expected_order(result: PaymentResult) -> ExpectedOrder | None:
         amount=shop_order.total_fen,
         reference=shop_order.number,
         description=shop_order.product.name,
-        closed=shop_order.status == ShopOrder.Status.CANCELLED,
+        # Of a shop that moves over: what is cancelled, or fulfilled by its old callback, is not to be fulfilled now.
+        closed=shop_order.status != ShopOrder.Status.NEW,
     )
 
 

@@ -68,7 +68,7 @@ DATABASES = {
             # begins, where waiting is possible; whoever waits longer than this is answered 503, and WeChat comes again.
             "init_command": "PRAGMA journal_mode=WAL;",
             "transaction_mode": "IMMEDIATE",
-            "timeout": 3,
+            "timeout": 2,
         },
     }
 }

@@ -15,6 +15,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
+from django.utils.translation import pgettext_lazy
 
 from wechatpay_notify.models import Discrepancy, NotificationLog, Order, SignalDelivery
 from wechatpay_notify.outcomes import OUTCOMES
@@ -22,6 +23,8 @@ from wechatpay_notify.outcomes import OUTCOMES
 from .disclosure import disarmed, moment, money
 
 MOST_ROWS = 50
+ORDER = pgettext_lazy("what is paid for", "Order")
+"""Without a context Django's own catalogue would translate it: 排序, a sequence."""
 Text = str | Promise
 
 
@@ -93,7 +96,7 @@ def orders(rows: QuerySet[Order], links: Links) -> Panel | None:
         *_labels(Order, "reference", "transaction_id", "paid_at"),
     ]
     return Panel(
-        title=_("Order"),
+        title=ORDER,
         columns=columns,
         rows=cells,
         note="" if cells else _("No order has this number or transaction."),

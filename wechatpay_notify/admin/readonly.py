@@ -110,7 +110,12 @@ class ReadOnlyAdmin(_ModelAdmin):
         if row is not None:
             links = Links(self.admin_site, request)
             context["panels"] = [panel for panel in self.panels(row, links) if panel is not None]
+            context["subtitle"] = self.heading(row)
         return super().render_change_form(request, context, *args, **kwargs)
+
+    def heading(self, row: Any) -> str:
+        """The row's name in the title of its page."""
+        return str(row)
 
     def panels(self, row: Any, links: Links) -> list[Panel | None]:
         """What the page shows below the fields; None for what this user may not see."""

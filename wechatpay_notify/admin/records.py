@@ -14,6 +14,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
+from wechatpay_notify.judgement import HEALED_BY_CONFIRMATION
 from wechatpay_notify.models import Discrepancy, NotificationLog, Order, SignalDelivery
 from wechatpay_notify.outcomes import OUTCOMES
 
@@ -47,9 +48,7 @@ class OrderAdmin(ReadOnlyAdmin):
         "state",
         "amount_shown",
         "reference",
-        "transaction_id",
         "paid_at_shown",
-        "created_at_shown",
     )
     list_filter = ("status", "confirmed_by")
     search_fields = ORDER_NUMBERS
@@ -134,15 +133,13 @@ class DiscrepancyAdmin(FoundByOrder):
         "state",
         "amount_shown",
         "expected_amount_shown",
-        "transaction_id",
-        "times",
         "last_seen_shown",
     )
     list_filter = (OpenFilter, "reason")
     search_fields = ("out_trade_no__exact", "transaction_id__exact")
     search_help_text = _("Order number, WeChat transaction or the shop's reference: a whole one, exactly.")
     fieldsets = (
-        (None, {"fields": (("reason", "state"), "to_do")}),
+        (None, {"fields": (("reason", "state"), "to_do", "resolving")}),
         (_("Money"), {"fields": (("amount_shown", "expected_amount_shown", "difference"),)}),
         (_("Numbers"), {"fields": (("out_trade_no", "transaction_id", "merchant"),)}),
         (
@@ -181,6 +178,20 @@ class DiscrepancyAdmin(FoundByOrder):
     def to_do(self, row: Discrepancy) -> Any:
         return OUTCOMES.get(row.reason, OUTCOMES["unexpected"]).hint
 
+    @admin.display(description=_("how it is resolved"))
+    def resolving(self, row: Discrepancy) -> Any:
+        if row.resolved_at is not None:
+            return row.resolution or self.get_empty_value_display()
+        if row.reason in HEALED_BY_CONFIRMATION:
+            return _(
+                "By itself, when this payment is confirmed after all. Otherwise in code, by writing resolved_at, "
+                "resolved_by and resolution; the documentation of the admin has the lines."
+            )
+        return _(
+            "In code, when somebody has dealt with the money: by writing resolved_at, resolved_by and resolution; the "
+            "documentation of the admin has the lines."
+        )
+
     def panels(self, row: Discrepancy, links: Links) -> list[Panel | None]:
         concerned = Q(pk=row.order_id) | Q(out_trade_no=row.out_trade_no) | Q(transaction_id=row.transaction_id)
         about = NotificationLog.objects.filter(out_trade_no=row.out_trade_no)
@@ -192,7 +203,7 @@ class DiscrepancyAdmin(FoundByOrder):
 
 
 class SignalDeliveryAdmin(FoundByOrder):
-    list_display = ("receiver_name", "signal", "state", "order_number", "attempts", "error", "due", "done_at_shown")
+    list_display = ("receiver_name", "signal", "state", "order_number", "error")
     list_filter = ("status",)
     search_fields = ("subject__exact",)
     search_help_text = _("Order number, WeChat transaction, the shop's reference or the subject: a whole one, exactly.")

@@ -1,4 +1,4 @@
-"""What a check finds: a code, what is wrong, how to mend it; and the one finding that two of them share.
+"""What a check finds: a code, what is wrong, how to mend it; and what the modules of checks share.
 
 Never holds a value of the settings but names.
 """
@@ -6,8 +6,16 @@ Never holds a value of the settings but names.
 from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 
+from django.conf import settings
+from django.core import mail
+
 Findings = Iterator[tuple[str, str, str]]
 """Code ("E…" an error, "W…" a warning), what is wrong, how to mend it."""
+
+
+def in_production() -> bool:
+    """Neither development nor a test run; test runners set DEBUG to False, run the checks, and give mail an outbox."""
+    return not settings.DEBUG and not hasattr(mail, "outbox")
 
 
 def unknown_names(code: str, where: str, given: Iterable[object], known: tuple[str, ...]) -> Findings:

@@ -16,14 +16,18 @@ from django.db import connections, router
 from django.urls import URLResolver, get_resolver
 
 from wechatpay_notify.models import Order, SignalDelivery
-from wechatpay_notify.signals import payment_confirmed
+from wechatpay_notify.signals import payment_confirmed, payment_unexpected
 from wechatpay_notify.views import NotifyView
 
-from .findings import Findings
+from .findings import Findings, in_production
 
 MAX_SQLITE_TIMEOUT = 3
 """Seconds; a request that waits longer for SQLite's one writer is answered after WeChat has hung up."""
 SQLITE_DEFAULT_TIMEOUT = 5
+SQLITE_MEND = (
+    'Set "OPTIONS": {"transaction_mode": "IMMEDIATE", "timeout": 2, "init_command": "PRAGMA journal_mode=WAL;"}.'
+)
+"""Two seconds, not the three allowed: a success may have to wait for the writer in two transactions."""
 MIN_EXPAT = (2, 6, 0)
 """The first that parses a large token in small pieces in linear time (CVE-2023-52425)."""
 UNSHARED_CACHES = {
@@ -38,6 +42,12 @@ def _receivers() -> Findings:
             "W030",
             "No receiver is connected to payment_confirmed: payments are recorded, but nobody is told.",
             "Connect one with @receiver(payment_confirmed), and import its module in your AppConfig.ready().",
+        )
+    if not payment_unexpected.names(Order):
+        yield (
+            "W036",
+            "No receiver is connected to payment_unexpected: money that does not fit is seen only in the admin.",
+            "Connect one that tells a person, with mail_admins() for example.",
         )
 
 
@@ -82,28 +92,25 @@ def _sqlite() -> Findings:
     connection = connections[alias]
     if connection.vendor != "sqlite":
         return
-    options, mend = (
-        connection.settings_dict["OPTIONS"],
-        'Set "OPTIONS": {"transaction_mode": "IMMEDIATE", "timeout": 3}.',
-    )
+    options = connection.settings_dict["OPTIONS"]
     if str(options.get("transaction_mode")).upper() not in ("IMMEDIATE", "EXCLUSIVE"):
         yield (
             "W032",
             f'DATABASES["{alias}"] is SQLite with deferred transactions: simultaneous callbacks fail at once.',
-            mend,
+            SQLITE_MEND,
         )
     timeout = options.get("timeout", SQLITE_DEFAULT_TIMEOUT)
     if not isinstance(timeout, int | float) or timeout > MAX_SQLITE_TIMEOUT:
         yield (
             "W033",
             f'DATABASES["{alias}"] is SQLite that waits {timeout} seconds for its one writer: WeChat hangs up first.',
-            mend,
+            SQLITE_MEND,
         )
 
 
 def _cache() -> Findings:
     for kind, effect in UNSHARED_CACHES.items():
-        if isinstance(caches["default"], kind) and not settings.DEBUG:
+        if isinstance(caches["default"], kind) and in_production():
             yield (
                 "W034",
                 f'CACHES["default"] is {kind.__name__}, which {effect}.',

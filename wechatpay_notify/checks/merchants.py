@@ -7,14 +7,11 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from django.conf import settings
-from django.core import mail
-
 from wechatpay_notify.conf import DEFAULTS, MERCHANT_SETTINGS, MerchantConfig, conf, parse_merchant
 from wechatpay_notify.protocol.keys import DEVELOPMENT_SERIAL, SERIAL_DIGITS
 from wechatpay_notify.protocol.types import PlatformKey
 
-from .findings import Findings, unknown_names
+from .findings import Findings, in_production, unknown_names
 
 MAX_ALIAS = 64
 """Length of NotificationLog.merchant."""
@@ -138,9 +135,7 @@ def _known_to_others(config: MerchantConfig, raw: Mapping[str, Any]) -> Findings
                 f"{name} is a key out of WeChat's documentation, which everybody knows.",
                 "Set a random key on the merchant platform (account centre → API security) and configure that one.",
             )
-    # Test runners set DEBUG to False and run the checks; they also give django.core.mail an outbox.
-    testing = settings.DEBUG or hasattr(mail, "outbox")
-    if DEVELOPMENT_SERIAL in config.merchant.platform_keys and not testing:
+    if DEVELOPMENT_SERIAL in config.merchant.platform_keys and in_production():
         yield (
             "E018",
             "PLATFORM_KEYS trusts the development key of wechatpay_notify.testing although DEBUG is False.",

@@ -4,9 +4,8 @@ Never decides anything: what was answered, decided and fulfilled is read back an
 """
 
 from collections.abc import Iterator
-from dataclasses import KW_ONLY, dataclass, replace
+from dataclasses import KW_ONLY, dataclass
 
-from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 from django.db.models import F
 
 from shop.models import Product, ShopOrder
@@ -60,8 +59,7 @@ def _payments(platform: Platform, product: Product) -> Iterator[Scene]:
 def _frauds(platform: Platform, product: Product) -> Iterator[Scene]:
     order = place_order(product, 1)
     # The forger knows even the APIv3 key; what is missing is the private key that only WeChat has.
-    forger = replace(platform, private_key=generate_private_key(public_exponent=65537, key_size=2048))
-    forged = forger.payment_v3(order.number, order.total_fen)
+    forged = platform.stranger().payment_v3(order.number, order.total_fen)
     yield _refused("a forgery: another key signed it", forged, order, "signature_invalid")
     genuine = platform.payment_v3(order.number, order.total_fen)
     yield _refused("a tampered body, v3", tampered(genuine), order, "signature_invalid")

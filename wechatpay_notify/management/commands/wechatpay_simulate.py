@@ -9,7 +9,7 @@ import socket
 import time
 from argparse import ArgumentParser
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -21,7 +21,7 @@ from django.db import DatabaseError
 from django.urls import NoReverseMatch, reverse
 
 from wechatpay_notify.conf import DEFAULT_ALIAS, SIGN_TYPES, conf
-from wechatpay_notify.models import Order
+from wechatpay_notify.models import NotificationLog, Order
 from wechatpay_notify.protocol.errors import NotificationError
 from wechatpay_notify.protocol.results import FAILED, PAID
 from wechatpay_notify.protocol.types import Merchant
@@ -38,8 +38,20 @@ MEND = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """One request and what came of it."""
+
+    signed: Signed
+    answered: str
+    """Status and word, or that there was no answer."""
+    accepted: bool
+    milliseconds: int
+
+
 class Command(BaseCommand):
     help = "Send really signed payment notifications to a shop on this machine, as WeChat would."
+    requires_system_checks = []  # what matters here is checked, and a warning about production would only be noise
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
@@ -56,7 +68,14 @@ class Command(BaseCommand):
         parser.add_argument(
             "--keys", type=Path, metavar="DIR", help=f"of development_merchant(); default {KEYS} here, else in BASE_DIR"
         )
-        parser.add_argument("--transaction-id", default="", metavar="T", help="default: a new one")
+        which = parser.add_mutually_exclusive_group()
+        which.add_argument(
+            "--transaction-id",
+            default="",
+            metavar="T",
+            help="default: that of the order once it is paid, else a new one",
+        )
+        which.add_argument("--again", action="store_true", help="a second, different payment of a paid order")
         parser.add_argument("--attach", default="", metavar="TEXT")
         parser.add_argument("--state", choices=sorted({PAID, *FAILED}), default=PAID, help="v2 knows paid and not paid")
         parser.add_argument("--times", type=int, default=1, metavar="N", help="send the same payment N times")
@@ -74,20 +93,26 @@ class Command(BaseCommand):
         amount = order.amount if options["amount"] is None and order else options["amount"]
         if amount is None:
             raise CommandError(f"no order {options['out_trade_no']} is recorded in this database: give --amount in fen")
-        transaction = options["transaction_id"] or transaction_number()
+        # The transaction that paid the order: so the same command again is WeChat's retry.
+        recorded = order.transaction_id if order and not options["again"] else None
+        transaction = options["transaction_id"] or recorded or transaction_number()
         self.stdout.write(f"{options['out_trade_no']}: {amount} fen, transaction {transaction} → {url}")
         envelope = {"notification_id": str(uuid4())} if api == "v3" else {"sign_type": options["sign_type"]}
         fields = _fields(api, platform, order, options["attach"], options["state"])
         make = platform.payment_v3 if api == "v3" else platform.payment_v2
         spoil = tampered if options["tamper"] else probe if options["probe"] else None
 
-        def send(number: int) -> bool:
+        def one(_: int) -> Sent:
             # Made anew for each: WeChat signs every attempt with the time it is sent.
             signed = make(options["out_trade_no"], amount, transaction_id=transaction, **envelope, **fields)
-            return self._send(spoil(signed) if spoil else signed, url, f"#{number:<3} " if times > 1 else "")
+            return send(spoil(signed) if spoil else signed, url)
 
+        accepted = []
         with ThreadPoolExecutor(times if together else 1) as pool:
-            accepted = list(pool.map(send, range(1, times + 1)))
+            for number, sent in enumerate(pool.map(one, range(times)), 1):
+                label = f"#{number:<3} " if times > 1 else ""
+                self.stdout.write(f"{label}{sent.answered}{decision(sent.signed)}, {sent.milliseconds} ms")
+                accepted.append(sent.accepted)
         if spoil:
             if any(accepted):
                 raise CommandError("a request that is not WeChat's was accepted")
@@ -102,18 +127,6 @@ class Command(BaseCommand):
             return config.usable(api)
         except NotificationError as error:
             raise CommandError(f"merchant {alias!r}: {error.detail}") from error
-
-    def _send(self, signed: Signed, url: str, label: str) -> bool:
-        """Send one request, print its line; says whether it was answered with success."""
-        started = time.monotonic()
-        try:
-            status, body = signed.send(url)
-        except OSError as error:
-            self.stdout.write(f"{label}no answer: {error}")
-            return False
-        word = answer(body)
-        self.stdout.write(f"{label}{status} {word} {(time.monotonic() - started) * 1000:.0f} ms")
-        return 200 <= status < 300 and word.startswith("SUCCESS")
 
 
 def destination(url: str, alias: str) -> str:
@@ -166,6 +179,28 @@ def recorded_order(merchant: Merchant, out_trade_no: str) -> Order | None:
     except DatabaseError:
         return None
     return found[0] if len(found) == 1 else None
+
+
+def send(signed: Signed, url: str) -> Sent:
+    """Send one request. Raises nothing: that nobody answers is a result too."""
+    started = time.monotonic()
+    try:
+        status, body = signed.send(url)
+        word = answer(body)
+        answered, accepted = f"{status} {word}", 200 <= status < 300 and word.startswith("SUCCESS")
+    except OSError as error:
+        answered, accepted = f"no answer: {error}", False
+    return Sent(signed, answered, accepted, int((time.monotonic() - started) * 1000))
+
+
+def decision(signed: Signed) -> str:
+    """` → confirmed`: what the shop decided about this request, "" unless it shares this database."""
+    try:
+        # No two bodies are the same: each has a nonce of its own.
+        outcome = NotificationLog.objects.filter(body=signed.body).values_list("outcome", flat=True).first()
+    except DatabaseError:
+        return ""
+    return f" → {outcome}" if outcome else ""
 
 
 def answer(body: bytes) -> str:
