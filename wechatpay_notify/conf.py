@@ -25,11 +25,16 @@ DEFAULTS: dict[str, Any] = {
     "DELIVERY": "inline",
     "INLINE_SECONDS": 3,
     "BASE_URL": None,
+    "SOURCE_NETWORKS": None,
+    "SOURCE_POLICY": "log",
+    "TRUSTED_PROXIES": [],
     "TIMESTAMP_TOLERANCE": 300,
     "MAX_BODY_BYTES": 2 * 1024 * 1024,
     "REJECTED_LOG_PER_MINUTE": 60,
     "REJECTED_LOG_KEEP": 10_000,
 }
+ONLY_DEFAULT = ("DELIVERY", "SOURCE_NETWORKS", "SOURCE_POLICY", "TRUSTED_PROXIES")
+"""Settings that have one value in this version; the checks refuse another."""
 MERCHANT_SETTINGS = ("MCHID", "APPIDS", "SUB_MCHIDS", "API_V3_KEY", "PLATFORM_KEYS", "API_V2_KEY", "V2_SIGN_TYPE")
 SIGN_TYPES: tuple[SignType, ...] = ("MD5", "HMAC-SHA256")
 KEY_LENGTH = 32

@@ -9,7 +9,7 @@ from django.conf import settings
 from django.urls import NoReverseMatch
 from django.utils.module_loading import import_string
 
-from wechatpay_notify.conf import DEFAULTS, conf
+from wechatpay_notify.conf import DEFAULTS, ONLY_DEFAULT, conf
 from wechatpay_notify.urls import InvalidNotifyURL, notify_url
 
 from .findings import Findings, unknown_names
@@ -20,6 +20,11 @@ MAX_TOLERANCE = 3600
 """Seconds; whoever needs more than an hour has a clock to mend."""
 COUNTS = {"MAX_BODY_BYTES": 1, "REJECTED_LOG_PER_MINUTE": 0, "REJECTED_LOG_KEEP": 0}
 """Settings that are whole numbers, and the least that each may be."""
+
+
+MENDS = {
+    "DELIVERY": "Remove it: receivers run before WeChat is answered, and its retries run the failed ones again.",
+}
 
 
 def _setting() -> Findings:
@@ -67,13 +72,14 @@ def _uncallable(given: object) -> str:
     return "" if callable(found) else f"names a {type(found).__name__}, not a callable: {given!r}"
 
 
-def _delivery() -> Findings:
-    if conf.DELIVERY != "inline":
-        yield (
-            "E020",
-            'WECHATPAY_NOTIFY["DELIVERY"] is not "inline", the only mode of this version.',
-            "Remove the setting: receivers run before WeChat is answered, and its retries run the failed ones again.",
-        )
+def _only_default() -> Findings:
+    for name in ONLY_DEFAULT:
+        if conf.configured(name) != DEFAULTS[name]:
+            yield (
+                "E020",
+                f'WECHATPAY_NOTIFY["{name}"] is not {DEFAULTS[name]!r}, the only value of this version.',
+                MENDS.get(name, "Remove the setting: addresses are recorded, and the signature alone decides."),
+            )
 
 
 def _inline_seconds() -> Findings:
@@ -131,4 +137,4 @@ def _base_url() -> Findings:
             return  # the URLs are not included: a warning of its own
 
 
-CHECKS = (_setting, _callables, _delivery, _inline_seconds, _timestamp_tolerance, _counts, _base_url)
+CHECKS = (_setting, _callables, _only_default, _inline_seconds, _timestamp_tolerance, _counts, _base_url)
