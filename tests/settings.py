@@ -29,7 +29,13 @@ DATABASES = {
             "OPTIONS": {"charset": "utf8mb4"},
             "TEST": {"CHARSET": "utf8mb4"},
         },
-    }[DATABASE]
+    }[DATABASE],
+    # For tests/test_two_databases.py alone.
+    "payments": {
+        "ENGINE": "django.db.backends.sqlite3",
+        "NAME": ":memory:",
+        "OPTIONS": {"transaction_mode": "IMMEDIATE", "timeout": 2},
+    },
 }
 DEBUG = False
 SECRET_KEY = "only for the tests"
