@@ -255,7 +255,7 @@ def main() -> None:
     options.add_argument("--database", choices=("postgresql", "sqlite"), action="append", help="default: both")
     given = options.parse_args()
     signal.signal(signal.SIGTERM, _leave)
-    rounds, calls = (3, 40) if given.quick else (40, 150)
+    rounds, calls = (3, 40) if given.quick else (15, 100)
     reports = [apart(database, rounds, calls) for database in given.database or ("postgresql", "sqlite")]
     for report in reports:
         show(report, rounds, calls)
