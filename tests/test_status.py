@@ -87,3 +87,17 @@ def test_polling_is_throttled_by_address(client, order, monkeypatch):
     answers = [client.get(url(order)).status_code for _ in range(5)]
     assert answers == [200, 200, 200, 429, 429]
     assert client.get(url(order), REMOTE_ADDR="203.0.113.9").status_code == 200
+
+
+def test_a_forged_forwarding_header_makes_no_odd_cache_key(client, order, monkeypatch):
+    monkeypatch.setattr(StatusThrottle, "rate", "3/min")
+    for header in ("x" * 5000, "a b", "1.2.3.4\t"):
+        assert client.get(url(order), headers={"X-Forwarded-For": header}).status_code == 200
+
+
+def test_a_dead_cache_leaves_the_page_its_answer(client, order, monkeypatch):
+    def broken(*args, **kwargs):
+        raise ConnectionError("redis is down")
+
+    monkeypatch.setattr(StatusThrottle.cache, "get", broken)
+    assert client.get(url(order)).status_code == 200
