@@ -187,7 +187,7 @@ def _mark_done(row: SignalDelivery, started: float, using: str) -> None:
     SignalDelivery.objects.using(using).filter(pk=row.pk).update(
         status=SignalDelivery.Status.DONE,
         attempts=F("attempts") + 1,
-        duration_ms=_milliseconds(started),
+        duration_ms=milliseconds(started),
         done_at=timezone.now(),
         last_error="",
     )
@@ -218,7 +218,7 @@ def _note(row: SignalDelivery, error: Exception, started: float, using: str) -> 
             return "busy" if claimed == "taken" else "gone"
         SignalDelivery.objects.using(using).filter(pk=row.pk).update(
             attempts=F("attempts") + 1,
-            duration_ms=_milliseconds(started),
+            duration_ms=milliseconds(started),
             last_error=text.encode("ascii", "backslashreplace").decode()[-MAX_ERROR:],
             next_attempt_at=timezone.now() + timedelta(seconds=wait),
         )
@@ -298,5 +298,6 @@ def _sender(signal: str) -> type[Model]:
     return SENDERS.get(signal, Order)
 
 
-def _milliseconds(started: float) -> int:
+def milliseconds(started: float) -> int:
+    """Since `started` (monotonic seconds)."""
     return int((time.monotonic() - started) * 1000)

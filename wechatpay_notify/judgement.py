@@ -24,7 +24,6 @@ HEALED_BY_CONFIRMATION = (
 )
 """Discrepancies that end when that very payment is confirmed after all."""
 
-
 _OPEN_DISCREPANCY = (
     f"EXISTS (SELECT 1 FROM {Discrepancy._meta.db_table} WHERE out_trade_no = %s AND transaction_id = %s "  # noqa: S608
     f"AND reason IN ({', '.join('%s' for _ in HEALED_BY_CONFIRMATION)}) AND resolved_at IS NULL)"

@@ -4,7 +4,6 @@ First the fact, then the telling: what happened is committed before any receiver
 """
 
 import dataclasses
-import time
 from typing import Any
 
 from django.db import DataError, IntegrityError, OperationalError, router, transaction
@@ -116,7 +115,10 @@ class Settlement:
         return verdicts
 
     def _transaction_1(self, verdicts: list[Verdict]) -> None:
-        """The fact. Its first statement is the compare-and-set; a plain redelivery writes only the log row."""
+        """The fact. It begins with the compare-and-set, or with a look whether a receiver holds the row.
+
+        A plain redelivery writes only the log row.
+        """
         if self.row is not None:
             self.row.pk = None
             self.row.detail = "; ".join(verdict.detail for verdict in verdicts if verdict.detail)[:500]
@@ -267,4 +269,4 @@ def _is_unstorable(error: Exception) -> bool:
 def answer(row: NotificationLog, code: str, started: float) -> None:
     row.outcome = code
     row.http_status = OUTCOMES[code].http_status("v2" if row.api_version == "v2" else "v3")
-    row.duration_ms = int((time.monotonic() - started) * 1000)
+    row.duration_ms = delivery.milliseconds(started)

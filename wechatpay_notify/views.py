@@ -12,7 +12,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse, UnreadablePostE
 from django.views import View
 
 from . import processing
-from .conf import DEFAULT_ALIAS, MerchantConfig, conf
+from .conf import DEFAULT_ALIAS, conf
 from .log import logger
 from .outcomes import OUTCOMES, Outcome
 from .protocol.errors import Misconfigured
@@ -59,11 +59,6 @@ class NotifyView(View):
         if config is None or not taken:
             logger.info("no merchant %s that takes %s", ascii(alias)[:64], version)
             return _respond(version, 404, "rejected")
-        return self._receive(request, version, body, config)
-
-    def _receive(
-        self, request: HttpRequest, version: Version, body: bytes | None, config: MerchantConfig
-    ) -> HttpResponse:
         sender = request.META.get("REMOTE_ADDR")
         return _answer(version, processing.receive(version, request.headers, body, config, remote_addr=sender))
 

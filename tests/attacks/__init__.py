@@ -17,47 +17,6 @@ NUMBER = "FG-01az"
 TRANSACTION = "4200000001202611220000000001"
 ATTACKER = Platform(private_key=generate_private_key(public_exponent=65537, key_size=2048), api_v2_key="f" * 32)
 
-ANSWERS = {
-    "confirmed": (200, ""),
-    "received": (200, ""),
-    "signature_invalid": (401, "unauthorized"),
-    "probe": (401, "unauthorized"),
-    "stale": (401, "unauthorized"),
-    "unknown_serial": (401, "unauthorized"),
-    "algorithm_refused": (401, "unauthorized"),
-    "unsigned": (401, "unauthorized"),
-    "malformed": (400, "malformed"),
-    "too_large": (413, "rejected"),
-    "unknown_order": (409, "rejected"),
-    "amount_mismatch": (409, "rejected"),
-    "conflict": (409, "rejected"),
-    "wrong_merchant": (403, "rejected"),
-    "undecryptable": (503, "retry"),
-    "unavailable": (503, "retry"),
-    "misconfigured": (503, "retry"),
-}
-KEEP_THEIR_STATUS_IN_V2 = ("too_large", "misconfigured", "unavailable")
-
-
-def answer(version, outcome):
-    """Status and exact body of an answer, from the outcome table."""
-    status, word = ANSWERS[outcome]
-    return (status, body_v3(word)) if version == "v3" else (status_v2(outcome), body_v2(word))
-
-
-def status_v2(outcome):
-    return ANSWERS[outcome][0] if outcome in KEEP_THEIR_STATUS_IN_V2 else 200
-
-
-def body_v3(word):
-    return (json.dumps({"code": "FAIL", "message": word}) if word else '{"code": "SUCCESS"}').encode()
-
-
-def body_v2(word):
-    code, word = ("FAIL", word) if word else ("SUCCESS", "OK")
-    text = f"<xml><return_code><![CDATA[{code}]]></return_code><return_msg><![CDATA[{word}]]></return_msg></xml>"
-    return text.encode()
-
 
 def cases(table):
     """Parameters of a test: id → one value, or a tuple of them."""

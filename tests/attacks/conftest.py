@@ -2,7 +2,8 @@
 
 import pytest
 
-from tests.attacks import NOTIFY, NUMBER, answer
+from tests.answers import answer
+from tests.attacks import NOTIFY, NUMBER
 from tests.settings import PLATFORM
 from wechatpay_notify import signals
 from wechatpay_notify.models import NotificationLog, Order

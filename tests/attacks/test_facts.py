@@ -4,12 +4,12 @@ import json
 
 import pytest
 
+from tests.answers import answer
 from tests.attacks import (
     MAKERS,
     NOTIFY,
     NUMBER,
     TRANSACTION,
-    answer,
     cases,
     fields_v2,
     genuine,

@@ -14,13 +14,13 @@ from django.core.cache.backends.base import BaseCache
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from tests.answers import answer
 from tests.attacks import (
     ATTACKER,
     NOTIFY,
     NUMBER,
     V3,
     altered,
-    answer,
     cases,
     fields_v2,
     genuine,

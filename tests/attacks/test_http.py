@@ -11,20 +11,8 @@ from django.core.handlers.asgi import ASGIHandler
 from django.core.signals import request_finished, request_started
 from django.db import close_old_connections
 
-from tests.attacks import (
-    MAKERS,
-    NOTIFY,
-    NUMBER,
-    TRANSACTION,
-    V2,
-    V3,
-    answer,
-    body_v2,
-    body_v3,
-    fields_v2,
-    genuine,
-    genuine_v2,
-)
+from tests.answers import answer, body_v2, body_v3
+from tests.attacks import MAKERS, NOTIFY, NUMBER, TRANSACTION, V2, V3, fields_v2, genuine, genuine_v2
 from tests.settings import PLATFORM
 from wechatpay_notify.models import NotificationLog
 from wechatpay_notify.testing import Signed, xml

@@ -9,19 +9,8 @@ import time_machine
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from django.utils import timezone
 
-from tests.attacks import (
-    ATTACKER,
-    MAKERS,
-    NOTIFY,
-    NUMBER,
-    TRANSACTION,
-    V3,
-    answer,
-    cases,
-    genuine,
-    sealed,
-    sealed_text,
-)
+from tests.answers import answer
+from tests.attacks import ATTACKER, MAKERS, NOTIFY, NUMBER, TRANSACTION, V3, cases, genuine, sealed, sealed_text
 from tests.settings import PLATFORM
 from wechatpay_notify.models import NotificationLog
 from wechatpay_notify.testing import Platform, Signed
