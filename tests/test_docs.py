@@ -259,7 +259,7 @@ EVENTS = {
     "payment_confirmed": WECHAT.payment_v3("S-1", 100),
     "payment_failed": WECHAT.payment_v3("S-1", 100, trade_state="PAYERROR"),
     "payment_unexpected": WECHAT.payment_v3("S-2", 100),
-    "notification_received": WECHAT.v3("REFUND.SUCCESS", {"out_refund_no": "R-1"}),
+    "notification_received": WECHAT.v3("COUPON.USE", {"coupon_id": "C-1"}),
     "notification_rejected": WECHAT.payment_v3("S-1", 100).with_body(b"{}"),
 }
 

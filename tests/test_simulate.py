@@ -13,7 +13,7 @@ from django.core.management import CommandError, call_command
 from wechatpay_notify.conf import conf
 from wechatpay_notify.management.commands.wechatpay_simulate import DEV_SERVER, destination
 from wechatpay_notify.models import NotificationLog, Order
-from wechatpay_notify.protocol import v2, v3
+from wechatpay_notify.protocol import flatxml, v2, v3
 from wechatpay_notify.testing import Platform, development_merchant
 
 OTHER = Platform(private_key=generate_private_key(public_exponent=65537, key_size=2048))
@@ -165,7 +165,7 @@ class TestWhatIsSent:
     def test_v2_is_signed_with_the_algorithm_asked_for(self, stub):
         simulate(stub.url, "--amount", "5", "--api", "v2", "--sign-type", "HMAC-SHA256")
         [(path, _, body)] = stub.received
-        fields = v2.parse_xml(body, "xml")
+        fields = flatxml.parse_xml(body, "xml")
         v2.verify(fields, conf.merchant("default").merchant)
         assert (path, len(fields["sign"])) == ("/callback/", 64)
 

@@ -59,7 +59,7 @@ def receive(
         notification = PROTOCOLS[version].parse_notification(headers, body, merchant, now=time.time())
         row.verified = True
         _describe(row, notification)
-        payments = results.read(notification)
+        payments = tuple(result for result in results.read(notification) if isinstance(result, PaymentResult))
         _number(row, notification, payments)
         code = Settlement(merchant, notification, row, started).run(payments)
     except NotificationError as error:

@@ -11,7 +11,7 @@ from django.db.utils import Error as DatabaseFailure
 from .conf import conf
 from .log import warn
 from .models import NotificationLog
-from .protocol import v2, v3
+from .protocol import flatxml, v3
 from .protocol.errors import NotificationError
 from .protocol.results import storable
 
@@ -60,7 +60,7 @@ def prune(using: str) -> None:
 def _claims(version: str, body: bytes) -> dict[str, str]:
     try:
         if version == "v2":
-            return v2.parse_xml(body, "xml")
+            return flatxml.parse_xml(body, "xml")
         envelope = v3.strict_json(body, "the body")
     except NotificationError:
         return {}

@@ -16,8 +16,8 @@ from .conf import DEFAULT_ALIAS, conf
 from .log import logger
 from .outcomes import OUTCOMES, Outcome
 from .protocol.errors import Misconfigured
+from .protocol.flatxml import MAX_XML_BYTES
 from .protocol.types import Version
-from .protocol.v2 import MAX_XML_BYTES
 
 START = 64
 """Bytes that are read of a body that is too large, to answer in the form of its version."""

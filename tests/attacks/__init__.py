@@ -9,7 +9,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 
 from tests.settings import PLATFORM
-from wechatpay_notify.protocol import v2
+from wechatpay_notify.protocol import flatxml
 from wechatpay_notify.testing import Platform, Signed
 
 NOTIFY, V2, V3 = "/wechatpay/notify/", "/wechatpay/v2/", "/wechatpay/v3/"
@@ -56,5 +56,5 @@ def sealed_text(plaintext):
 
 def fields_v2(**fields):
     """The fields of a genuine v2 payment without its `sign`; None leaves one out."""
-    made = v2.parse_xml(genuine_v2().body, "xml") | fields
+    made = flatxml.parse_xml(genuine_v2().body, "xml") | fields
     return {name: value for name, value in made.items() if name != "sign" and value is not None}

@@ -97,6 +97,37 @@ class PaymentResult:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RefundResult:
+    """What WeChat says of one refund; from a notification or from a query answer."""
+
+    mchid: str
+    """The direct merchant, or the service provider (sp_mchid)."""
+    sub_mchid: str = ""
+    appid: str = ""
+    """Only v2 names one."""
+    out_trade_no: str
+    transaction_id: str
+    """The payment that is refunded."""
+    out_refund_no: str
+    refund_id: str = ""
+    refund_status: str
+    """SUCCESS ABNORMAL CLOSED, and PROCESSING in query answers; v2's own words are translated."""
+    amount: int
+    """What is refunded (`amount.refund`, `refund_fee`)."""
+    total: int
+    """What was ordered (`amount.total`, `total_fee`)."""
+    currency: str = ""
+    """Only global refunds name one."""
+    success_time: datetime | None = None
+    is_hint: bool = False
+    """A v2 notice, which is encrypted and not signed: believed only where the shop's own record agrees with it."""
+    raw: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+
+Result = PaymentResult | RefundResult
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ExpectedOrder:
     """What the shop expects to be paid: the answer of ORDER_RESOLVER."""
 

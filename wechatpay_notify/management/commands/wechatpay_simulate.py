@@ -23,9 +23,9 @@ from django.urls import NoReverseMatch, reverse
 from wechatpay_notify.conf import DEFAULT_ALIAS, SIGN_TYPES, conf
 from wechatpay_notify.models import NotificationLog, Order
 from wechatpay_notify.protocol.errors import NotificationError
+from wechatpay_notify.protocol.flatxml import parse_xml
 from wechatpay_notify.protocol.results import FAILED, PAID
 from wechatpay_notify.protocol.types import Merchant
-from wechatpay_notify.protocol.v2 import parse_xml
 from wechatpay_notify.protocol.v3 import PROBE_PREFIX
 from wechatpay_notify.testing import Platform, Signed, development_platform, transaction_number
 

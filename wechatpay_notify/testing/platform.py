@@ -1,13 +1,8 @@
-"""A pretend WeChat Pay: signs real v3 and v2 notifications with throw-away keys, for tests, demos and development.
-
-Never used by the app itself, and its keys are refused by a system check outside of DEBUG.
-"""
+"""Platform: one pretend WeChat with one merchant's keys; makes and signs what WeChat would send."""
 
 import base64
 import dataclasses
-import http.client
 import json
-import os
 import secrets
 import time
 import uuid
@@ -15,10 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
-from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
-from xml.sax.saxutils import escape
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
@@ -26,10 +18,12 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generat
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 
-from .protocol import v2, v3
-from .protocol.keys import DEVELOPMENT_SERIAL
-from .protocol.moments import BEIJING
-from .protocol.types import SignType
+from wechatpay_notify.protocol import v2, v3
+from wechatpay_notify.protocol.keys import DEVELOPMENT_SERIAL
+from wechatpay_notify.protocol.moments import BEIJING
+from wechatpay_notify.protocol.types import SignType
+
+from .signed import Signed, xml
 
 MCHID = "1900000109"
 APPID = "wxd678efh567hg6787"
@@ -42,38 +36,6 @@ def _new_key() -> RSAPrivateKey:
 
 _throw_away_key = cache(_new_key)
 """One key for every Platform of a process: making one takes a tenth of a second."""
-
-
-@dataclass(frozen=True, slots=True)
-class Signed:
-    """A request as WeChat would send it."""
-
-    headers: dict[str, str]
-    body: bytes
-
-    def post(self, client: Any, path: str, **extra: Any) -> Any:
-        """Post it with a Django test client.
-
-        `client.generic`, because `client.post` re-encodes a signed body for some content types.
-        """
-        return client.generic(
-            "POST", path, self.body, content_type=self.headers["Content-Type"], headers=self.headers, **extra
-        )
-
-    def send(self, url: str, *, timeout: float = 10) -> tuple[int, bytes]:
-        """Send it over HTTP; returns status and body. `timeout` in seconds. Raises OSError."""
-        parts = urlsplit(url)
-        connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=timeout)
-        try:
-            connection.request("POST", parts.path, self.body, self.headers)
-            response = connection.getresponse()
-            return response.status, response.read()
-        finally:
-            connection.close()
-
-    def with_body(self, body: bytes) -> "Signed":
-        """The same signature over other bytes: a tampered request."""
-        return Signed(self.headers, body)
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,38 +200,6 @@ class Platform:
         return xml(dict(fields) | {"sign": sign})
 
 
-def xml(fields: Mapping[str, str]) -> Signed:
-    """These elements as WeChat writes XML, whatever `sign` they hold."""
-    text = "".join(f"<{name}>{escape(value)}</{name}>" for name, value in fields.items())
-    return Signed({"Content-Type": "text/xml", "User-Agent": "Mozilla/4.0"}, f"<xml>{text}</xml>".encode())
-
-
 def transaction_number() -> str:
     """A transaction number of WeChat's form: 28 digits."""
     return f"42{secrets.randbelow(10**26):026d}"
-
-
-def development_platform(directory: str | os.PathLike[str]) -> Platform:
-    """The Platform whose keys lie in this directory; made there on first use, for one developer's machine."""
-    path = Path(directory) / "platform.json"
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        made = Platform().stranger()
-        pem = made.private_key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
-        text = json.dumps({"key": pem.decode(), "api_v3_key": made.api_v3_key, "api_v2_key": made.api_v2_key})
-        draft = path.with_suffix(f".{os.getpid()}")
-        draft.touch(mode=0o600)
-        draft.write_text(text)
-        draft.replace(path)
-    stored = json.loads(path.read_text())
-    key = serialization.load_pem_private_key(stored["key"].encode(), password=None)
-    if not isinstance(key, RSAPrivateKey):
-        raise TypeError(f"{path} holds no RSA key: remove it, it will be made anew")
-    return Platform(private_key=key, api_v3_key=stored["api_v3_key"], api_v2_key=stored["api_v2_key"])
-
-
-def development_merchant(directory: str | os.PathLike[str], **overrides: Any) -> dict[str, Any]:
-    """An entry for MERCHANTS in development settings, with keys of its own kept in this directory."""
-    return development_platform(directory).merchant(**overrides)
