@@ -157,7 +157,7 @@ def test_while_another_process_holds_the_placeholder_nothing_is_answered_with_su
     signed.post(client, URL)
     receiver = connect(signals.payment_confirmed)
     with monkeypatch.context() as held:
-        held.setattr(delivery, "claim", lambda *_: "taken")
+        held.setattr(delivery.telling, "claim", lambda *_: "taken")
         assert signed.post(client, URL).status_code == 503
     assert not receiver.calls
     assert signed.post(client, URL).status_code == 200

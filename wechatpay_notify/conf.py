@@ -17,7 +17,7 @@ from django.utils.module_loading import import_string
 
 from .protocol import keys
 from .protocol.errors import Misconfigured
-from .protocol.types import ExpectedOrder, Merchant, PaymentResult, PlatformKey, SignType, Version
+from .protocol.types import ExpectedOrder, Merchant, PlatformKey, Result, SignType, Version
 
 DEFAULTS: dict[str, Any] = {
     "MERCHANTS": {},
@@ -41,7 +41,7 @@ KEY_LENGTH = 32
 """Bytes of an APIv3 key and characters of an API v2 key; AES-GCM would take 16 and 24 silently."""
 DEFAULT_ALIAS = "default"
 
-Resolver = Callable[[PaymentResult], ExpectedOrder | None]
+Resolver = Callable[[Result], ExpectedOrder | None]
 
 
 @dataclass(frozen=True, slots=True)

@@ -163,6 +163,7 @@ _WORST_FIRST = (
     "busy",
     "unexpected",
     "confirmed",
+    "refunded",
     "duplicate",
     "payment_failed",
     "received",

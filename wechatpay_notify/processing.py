@@ -21,7 +21,7 @@ from .outcomes import OUTCOMES, Outcome
 from .protocol import moments, results, v2, v3
 from .protocol.errors import Malformed, NotificationError, TooLarge
 from .protocol.results import storable
-from .protocol.types import Merchant, Notification, PaymentResult, Version
+from .protocol.types import Merchant, Notification, PaymentResult, RefundResult, Result, Version
 from .settlement import ANSWER, Settlement, answer
 from .signals import notification_rejected
 
@@ -59,9 +59,9 @@ def receive(
         notification = PROTOCOLS[version].parse_notification(headers, body, merchant, now=time.time())
         row.verified = True
         _describe(row, notification)
-        payments = tuple(result for result in results.read(notification) if isinstance(result, PaymentResult))
-        _number(row, notification, payments)
-        code = Settlement(merchant, notification, row, started).run(payments)
+        found = results.read(notification)
+        _number(row, notification, found)
+        code = Settlement(merchant, notification, row, started).run(found)
     except NotificationError as error:
         # Without its frames, and outside of this clause: error reports show the locals of both, keys among them.
         refused = error.with_traceback(None)
@@ -90,6 +90,19 @@ def confirm_payment(result: PaymentResult, *, confirmed_by: str = "query") -> st
     `result` comes from `protocol.results.payment_from_v3` or `payment_from_v2`; the caller has verified it.
     Returns the outcome's code. Call it outside of a transaction: inside of one Django raises RuntimeError.
     """
+    return _take(result, confirmed_by)
+
+
+def confirm_refund(result: RefundResult) -> str:
+    """Take a verified answer to a refund query down the same line as a notification.
+
+    `result` comes from `protocol.results.refund_from_v3`; the caller has verified it. So a v2 notice, which is only a
+    hint, is confirmed. Returns the outcome's code. Call it outside of a transaction, as `confirm_payment`.
+    """
+    return _take(result, "query")
+
+
+def _take(result: Result, confirmed_by: str) -> str:
     merchant = conf.merchant_by_number(result.mchid) or Merchant(mchid=result.mchid)
     try:
         return Settlement(merchant, None, None, time.monotonic(), confirmed_by).run((result,))
@@ -118,13 +131,17 @@ def _describe(row: NotificationLog, notification: Notification) -> None:
     row.event_type = storable(notification.event_type)[:64]
 
 
-def _number(row: NotificationLog, notification: Notification, payments: tuple[PaymentResult, ...]) -> None:
+def _number(row: NotificationLog, notification: Notification, found: tuple[Result, ...]) -> None:
     """The numbers the row is found by, and which of WeChat's attempts this was."""
     first_sent = notification.created_at
-    if payments:
-        row.out_trade_no = payments[0].combine_out_trade_no or payments[0].out_trade_no
-        row.transaction_id = payments[0].transaction_id
-        first_sent = first_sent or payments[0].success_time
+    if found:
+        first = found[0]
+        row.out_trade_no, row.transaction_id = first.out_trade_no, first.transaction_id
+        if isinstance(first, RefundResult):
+            row.out_refund_no = first.out_refund_no
+        else:
+            row.out_trade_no = first.combine_out_trade_no or first.out_trade_no
+        first_sent = first_sent or first.success_time
     else:
         for name, limit in (("out_trade_no", 32), ("transaction_id", 32), ("out_refund_no", 64)):
             value = notification.resource.get(name)

@@ -1,4 +1,4 @@
-"""Settlement: judge, record and tell the payments of one notification, or of one query answer.
+"""Settlement: judge, record and tell the payments or the refund of one notification, or of one query answer.
 
 First the fact, then the telling: what happened is committed before any receiver runs.
 """
@@ -7,29 +7,20 @@ import dataclasses
 from typing import Any
 
 from django.db import DataError, IntegrityError, OperationalError, router, transaction
-from django.db.models import F
 from django.utils import timezone
 
-from . import delivery
+from . import delivery, facts
 from .conf import conf
-from .contention import is_contention, skips_locked
-from .judgement import Verdict, already_paid, healed_by, judge, judge_event
-from .models import Discrepancy, NotificationLog, Order, SignalDelivery
+from .contention import is_contention
+from .judgement import Verdict, judge, judge_event
+from .models import NotificationLog, Order, SignalDelivery
 from .outcomes import OUTCOMES, worst
-from .protocol.types import Merchant, Notification, PaymentResult
+from .protocol.types import Merchant, Notification, PaymentResult, Result
 
 TX1_TRIES = 4
 """The fact's transaction runs at most this often: once, and three more times after contention."""
 ANSWER = ("outcome", "http_status", "duration_ms")
 """The columns of a log row that are written after it was stored, once."""
-
-
-class _Held(Exception):
-    """A receiver holds the order's row."""
-
-
-class _Moved(OperationalError):
-    """The compare-and-set found the order changed since it was read."""
 
 
 class Settlement:
@@ -50,13 +41,13 @@ class Settlement:
         """After a unique constraint refused: something that should be new is there already."""
         self.made: list[SignalDelivery] = []
 
-    def run(self, payments: tuple[PaymentResult, ...]) -> str:
-        verdicts = self._record(payments)
+    def run(self, results: tuple[Result, ...]) -> str:
+        verdicts = self._record(results)
         code = _code(verdicts)
         if _only_logged(verdicts):
             return code
         telling = delivery.run(
-            self._pending(verdicts),
+            self._due(verdicts),
             using=self.using,
             deadline=self.started + conf.INLINE_SECONDS,
             known=delivery.Known(self.row, {v.order.pk: v.order for v in verdicts if v.order is not None}),
@@ -72,38 +63,38 @@ class Settlement:
             self._complete(code)
         return code
 
-    def _record(self, payments: tuple[PaymentResult, ...]) -> list[Verdict]:
+    def _record(self, results: tuple[Result, ...]) -> list[Verdict]:
         """Judge and commit the fact; again from the reading when somebody else was first."""
         plain = False
         for attempt in range(1, TX1_TRIES + 1):
-            verdicts = self._judge(payments)
+            verdicts = self._judge(results)
             try:
                 self._transaction_1(verdicts)
                 return verdicts
-            except _Held:
+            except facts.Held:
                 return self._hold(verdicts)
             except Exception as error:
                 unstorable = _is_unstorable(error) and not plain
-                retry = isinstance(error, _Moved | IntegrityError) or is_contention(error) or unstorable
+                retry = isinstance(error, facts.Moved | IntegrityError) or is_contention(error) or unstorable
                 if self.row is not None:
                     self.row.pk = None  # rolled back, whatever it was; SQLite gives the number to another row
                 if attempt == TX1_TRIES or not retry:
                     raise
                 self.doubtful = self.doubtful or isinstance(error, IntegrityError)
                 if unstorable:
-                    plain, payments = True, self._strip(payments)
+                    plain, results = True, self._strip(results)
         raise AssertionError("unreachable: the last attempt returns or raises")
 
     def _hold(self, verdicts: list[Verdict]) -> list[Verdict]:
         """Record the delivery alone; WeChat sends it again."""
-        held = [Verdict(outcome="busy", result=v.result, detail="a receiver holds the order's row") for v in verdicts]
+        held = [Verdict(outcome="busy", result=v.result, detail="a receiver holds the row") for v in verdicts]
         self._transaction_1(held)
         return held
 
-    def _judge(self, payments: tuple[PaymentResult, ...]) -> list[Verdict]:
+    def _judge(self, results: tuple[Result, ...]) -> list[Verdict]:
         verdicts = [
             judge(result, self.merchant, self.using, notification=self.notification, doubtful=self.doubtful)
-            for result in payments
+            for result in results
         ]
         if any(OUTCOMES[verdict.outcome].word for verdict in verdicts):
             # All or nothing: one refused sub order holds the whole combined order.
@@ -127,80 +118,37 @@ class Settlement:
             return
         self.made = []
         with transaction.atomic(using=self.using, durable=True):
-            for verdict, order in _settling(verdicts):
-                self._settle(verdict, order)
+            self._move(verdicts)
             if self.row is not None:
                 self.row.save(using=self.using, force_insert=True)
             rows: list[SignalDelivery] = []
-            conflicts = not all(verdict.settles for verdict in verdicts if verdict.fresh) or self.doubtful
+            conflicts = not all(v.settles or v.refunds for v in verdicts if v.fresh) or self.doubtful
             for verdict in verdicts:
-                if verdict.reason:
-                    self._record_discrepancy(verdict)
-                if verdict.heals:
-                    self._heal(verdict)
-                if verdict.fresh:
-                    rows += delivery.rows_for(verdict, self.row, self._event(verdict))
+                rows += self._record_beside(verdict)
             if rows:
                 # Who won the compare-and-set is the first to tell: without conflicts the database returns the keys.
                 self.made = SignalDelivery.objects.using(self.using).bulk_create(rows, ignore_conflicts=conflicts)
 
-    def _settle(self, verdict: Verdict, order: Order) -> None:
-        result = verdict.payment
-        pending = order.status == Order.Status.PENDING
-        if getattr(order, "is_being_told", False) and skips_locked(self.using):
-            # A receiver (of an earlier, failed payment, say) may hold the row, and nothing waits for a receiver.
-            row = Order.objects.using(self.using).filter(pk=order.pk).select_for_update(skip_locked=True)
-            if not row.values_list("pk"):
-                raise _Held
-        if not Order.objects.settle(order, result, confirmed_by=self.confirmed_by):
-            raise _Moved
-        if pending and order.reference and order.settled_reference is None:
-            already_paid(verdict, self.merchant.alias, self.using)
+    def _move(self, verdicts: list[Verdict]) -> None:
+        for verdict, order in _settling(verdicts):
+            facts.settle(verdict, order, self.merchant.alias, self.confirmed_by, self.using)
+        for verdict in verdicts:
+            if verdict.refunds and verdict.order is not None:
+                facts.refund(verdict, verdict.order, self.using)
 
-    def _record_discrepancy(self, verdict: Verdict) -> None:
-        result, now = verdict.payment, timezone.now()
-        rows = Discrepancy.objects.using(self.using)
-        if verdict.discrepancy is None:
-            verdict.discrepancy = rows.create(
-                merchant=self.merchant.alias,
-                out_trade_no=result.out_trade_no,
-                transaction_id=result.transaction_id,
-                reason=verdict.reason,
-                order=verdict.order,
-                amount=result.amount,
-                currency=result.currency,
-                expected_amount=verdict.order.amount if verdict.order else None,
-            )
-            verdict.subject = f"discrepancy:{verdict.discrepancy.pk}"
-            return
-        again = rows.filter(pk=verdict.discrepancy.pk)
-        # A receiver may hold the row: then this time goes uncounted rather than wait for it.
-        if not skips_locked(self.using) or list(again.select_for_update(skip_locked=True).values_list("pk")):
-            again.update(times=F("times") + 1, last_seen=now)
+    def _record_beside(self, verdict: Verdict) -> list[SignalDelivery]:
+        """What goes with a fact: its discrepancy, and who is to be told."""
+        if verdict.reason:
+            facts.record_discrepancy(verdict, self.merchant.alias, self.using)
+        if verdict.heals:
+            facts.heal(verdict, self.using)
+        return delivery.rows_for(verdict, self.row, self._event(verdict)) if verdict.fresh else []
 
-    def _heal(self, verdict: Verdict) -> None:
-        """The payment is confirmed after all: its discrepancies end, and nobody is told of them who might refund it."""
-        result = verdict.payment
-        healed = list(healed_by(result).using(self.using).values_list("pk", flat=True))
-        Discrepancy.objects.using(self.using).filter(pk__in=self._not_held(healed)).update(
-            resolved_at=timezone.now(), resolution="this payment was confirmed later"
-        )
-        untold = [f"discrepancy:{pk}" for pk in healed]
-        for row in SignalDelivery.objects.using(self.using).filter(
-            signal="payment_unexpected", subject__in=untold, status=SignalDelivery.Status.PENDING
-        ):
-            if delivery.claim(row.pk, (), self.using) == "mine":
-                SignalDelivery.objects.using(self.using).filter(pk=row.pk).delete()
+    def _due(self, verdicts: list[Verdict]) -> list[SignalDelivery]:
+        """What is to be told now of these facts: rows recorded earlier, and those just made.
 
-    def _not_held(self, pks: list[int]) -> list[int]:
-        """Those discrepancies that no receiver holds right now; one that is being told stays open for a person."""
-        if not skips_locked(self.using):
-            return pks
-        rows = Discrepancy.objects.using(self.using).filter(pk__in=pks).order_by("pk")
-        return list(rows.select_for_update(skip_locked=True).values_list("pk", flat=True))
-
-    def _pending(self, verdicts: list[Verdict]) -> list[SignalDelivery]:
-        """What is due of these facts: rows recorded earlier, and those just made."""
+        Not what waits: an unknown order for its grace, a refund for its payment.
+        """
         rows = [row for verdict in verdicts for row in verdict.pending]
         if all(row.pk for row in self.made):
             rows += self.made
@@ -211,10 +159,11 @@ class Settlement:
                 status=SignalDelivery.Status.PENDING,
             )
         now = timezone.now()
-        waiting = {verdict.subject for verdict in verdicts if verdict.outcome == "unknown_order"}
+        waiting = {verdict.subject for verdict in verdicts if verdict.outcome == "busy"}
+        in_grace = {verdict.subject for verdict in verdicts if verdict.outcome == "unknown_order"}
         # The grace is for the first telling; after that every notification is an attempt.
-        due = [row for row in rows if row.subject not in waiting or row.attempts or row.next_attempt_at <= now]
-        return sorted(due, key=lambda row: row.pk)
+        due = [row for row in rows if row.subject not in in_grace or row.attempts or row.next_attempt_at <= now]
+        return sorted((row for row in due if row.subject not in waiting), key=delivery.sequence)
 
     def _complete(self, code: str) -> None:
         if self.row is not None:
@@ -229,19 +178,21 @@ class Settlement:
             return {}
         return {"event_type": self.notification.event_type, "resource": dict(self.notification.resource)}
 
-    def _strip(self, payments: tuple[PaymentResult, ...]) -> tuple[PaymentResult, ...]:
+    def _strip(self, results: tuple[Result, ...]) -> tuple[Result, ...]:
         """The database refused a text: bytes and numbers alone are stored, no money is lost over an `attach`."""
         if self.row is not None:
             self.row.headers, self.row.resource, self.row.event_type, self.row.notification_id = {}, None, "", ""
         return tuple(
             dataclasses.replace(result, attach="", openid="", sub_openid="", bank_type="", trade_type="")
-            for result in payments
+            if isinstance(result, PaymentResult)
+            else result
+            for result in results
         )
 
 
 def _only_logged(verdicts: list[Verdict]) -> bool:
     """Whether there is nothing to record or tell but the log row, so that one statement does for both."""
-    return not any(v.settles or v.reason or v.heals or v.fresh or v.pending for v in verdicts)
+    return not any(v.settles or v.refunds or v.reason or v.heals or v.fresh or v.pending for v in verdicts)
 
 
 def _code(verdicts: list[Verdict]) -> str:

@@ -101,6 +101,15 @@ payment_failed = LedgerSignal("payment_failed")
 payment_unexpected = LedgerSignal("payment_unexpected")
 """Genuine money that must not fulfil an order. As payment_confirmed, and reason and discrepancy; order may be None."""
 
+refund_confirmed = LedgerSignal("refund_confirmed")
+"""The money is back with the customer. Sender `Refund`; refund, order, result, notification, idempotency_key."""
+
+refund_abnormal = LedgerSignal("refund_abnormal")
+"""The money could not go back the way it came: somebody must act. Arguments as refund_confirmed."""
+
+refund_closed = LedgerSignal("refund_closed")
+"""The refund was given up, the money stays with the shop. Arguments as refund_confirmed."""
+
 notification_received = LedgerSignal("notification_received")
 """A genuine notification that confirms nothing. Sender `NotificationLog`; notification, event_type, resource,
 idempotency_key."""
@@ -109,5 +118,14 @@ notification_rejected = Signal()
 """A stored notification was refused; best effort, for alerting. Sender `NotificationLog`; notification, outcome."""
 
 LEDGER_SIGNALS = {
-    signal.name: signal for signal in (payment_confirmed, payment_failed, payment_unexpected, notification_received)
+    signal.name: signal
+    for signal in (
+        payment_confirmed,
+        payment_failed,
+        payment_unexpected,
+        refund_confirmed,
+        refund_abnormal,
+        refund_closed,
+        notification_received,
+    )
 }

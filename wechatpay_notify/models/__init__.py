@@ -1,4 +1,4 @@
-"""What the app remembers: orders and their facts, every stored notification, the ledger of told receivers.
+"""What the app remembers: orders and refunds and their facts, every stored notification, the ledger of told receivers.
 
 State moves are compare-and-set verbs on querysets; nothing reads a status and then saves it.
 """
@@ -6,5 +6,6 @@ State moves are compare-and-set verbs on querysets; nothing reads a status and t
 from .ledger import Discrepancy, SignalDelivery
 from .logs import NotificationLog
 from .orders import Order, OrderMismatch
+from .refunds import Refund
 
-__all__ = ["Discrepancy", "NotificationLog", "Order", "OrderMismatch", "SignalDelivery"]
+__all__ = ["Discrepancy", "NotificationLog", "Order", "OrderMismatch", "Refund", "SignalDelivery"]

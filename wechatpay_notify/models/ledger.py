@@ -69,6 +69,7 @@ class Discrepancy(models.Model):
         UNKNOWN_ORDER = "unknown_order", _("unknown order")
         AMOUNT_MISMATCH = "amount_mismatch", _("another amount")
         CONFLICT = "conflict", _("transaction of another order")
+        REFUND_CONFLICT = "refund_conflict", _("a refund contradicts the record")
 
     merchant = ExactCharField(_("merchant"), max_length=64)
     out_trade_no = ExactCharField(_("merchant order number"), max_length=32)

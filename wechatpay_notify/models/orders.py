@@ -89,30 +89,51 @@ class OrderQuerySet(models.QuerySet["Order"]):
         """`pending → closed`: the shop no longer wants this order paid. False if it was not as seen: look again."""
         return self._move(order, Order.Status.PENDING, {"status": Order.Status.CLOSED, "closed_at": timezone.now()})
 
-    def settle(self, order: "Order", result: PaymentResult, *, confirmed_by: str = "notification") -> bool:
+    def settle(
+        self,
+        order: "Order",
+        result: PaymentResult,
+        *,
+        confirmed_by: str = "notification",
+        refunded: int | None = None,
+    ) -> bool:
         """`order.status → paid` with the facts of this payment, if status, amount and currency are as seen.
 
         A pending order takes its `settled_reference` in the same statement; when another order has it already, this one
-        becomes paid without it. Raises IntegrityError when the transaction belongs to another order.
+        becomes paid without it. `refunded` is what was refunded of this transaction before (minor unit); asked for if
+        not given. Raises IntegrityError when the transaction belongs to another order.
         """
         if order.status == Order.Status.PAID:
             return False
-        facts = order.settlement(result, confirmed_by)
-        reference = facts["settled_reference"]
+        if refunded is None:
+            refunded = self._refunded(order, result.transaction_id)
+        facts = order.settlement(result, confirmed_by, refunded)
+        reference, as_seen = facts["settled_reference"], {"refunded_amount": order.refunded_amount}
         try:
             with transaction.atomic(using=router.db_for_write(self.model), savepoint=reference is not None):
-                return self._move(order, order.status, facts)
+                return self._move(order, order.status, facts, **as_seen)
         except IntegrityError:
             if reference is None or not self._taken(reference):
                 raise
-        return self._move(order, order.status, facts | {"settled_reference": None})
+        return self._move(order, order.status, facts | {"settled_reference": None}, **as_seen)
+
+    def count_refunds(self, order: "Order", refunded_amount: int) -> bool:
+        """Write what is refunded of this order by now, at most its amount; false if the order is not as seen."""
+        if not 0 <= refunded_amount <= order.amount:
+            return False
+        # By the time too: before the payment is reported, refunds of two transactions may come to the same sum.
+        return self._move(order, order.status, {"refunded_amount": refunded_amount}, updated_at=order.updated_at)
+
+    def _refunded(self, order: "Order", transaction_id: str) -> int:
+        rows = order.refunds.using(router.db_for_write(self.model)).filter(transaction_id=transaction_id)
+        return int(rows.exclude(status="CLOSED").aggregate(models.Sum("amount", default=0))["amount__sum"])
 
     def _taken(self, reference: str) -> bool:
         return self.using(router.db_for_write(self.model)).filter(settled_reference=reference).exists()
 
-    def _move(self, order: "Order", seen: str, facts: dict[str, Any]) -> bool:
+    def _move(self, order: "Order", seen: str, facts: dict[str, Any], **guards: Any) -> bool:
         rows = self.using(router.db_for_write(self.model)).filter(
-            pk=order.pk, status=seen, amount=order.amount, currency=order.currency
+            pk=order.pk, status=seen, amount=order.amount, currency=order.currency, **guards
         )
         facts = facts | {"updated_at": timezone.now()}
         if not rows.update(**facts):
@@ -220,27 +241,28 @@ class Order(models.Model):
         editable = set(named) - self.FACTS - {self._meta.pk.name}
         super().save(force_update=force_update, using=using, update_fields=editable)
 
-    def settlement(self, result: PaymentResult, confirmed_by: str) -> dict[str, Any]:
+    def settlement(self, result: PaymentResult, confirmed_by: str, refunded: int) -> dict[str, Any]:
         """The facts that settling this order with this payment writes."""
+        # What was wholly refunded already fulfils nothing, nor does a closed order's late payment: neither must keep
+        # the payment that does from being confirmed.
+        fulfils = self.status == self.Status.PENDING and refunded < self.amount
         return {
             "status": self.Status.PAID,
-            "settled_reference": self._reference_to_settle(),
+            "settled_reference": self._reference_to_settle() if fulfils else None,
             "transaction_id": result.transaction_id,
             "payer_total": result.payer_total,
+            "refunded_amount": refunded,
             "trade_type": result.trade_type,
             "bank_type": result.bank_type,
             "openid": result.openid,
             "sub_openid": result.sub_openid,
             "attach": result.attach,
-            "paid_at": _stored(result.success_time) or timezone.now(),
+            "paid_at": stored(result.success_time) or timezone.now(),
             "confirmed_by": confirmed_by,
         }
 
     def _reference_to_settle(self) -> str | None:
-        # A closed order's late payment fulfils nothing, so it must not keep the one that does from being confirmed.
-        if not self.reference or self.status != self.Status.PENDING:
-            return None
-        return f"{self.mchid}/{self.sub_mchid}/{self.reference}"
+        return f"{self.mchid}/{self.sub_mchid}/{self.reference}" if self.reference else None
 
     def _check_new(self) -> None:
         if not isinstance(self.out_trade_no, str) or not ORDER_NUMBER.fullmatch(self.out_trade_no):
@@ -258,6 +280,6 @@ class Order(models.Model):
             raise ValueError(f"merchant {self.mchid} is a service provider (SUB_MCHIDS): give sub_mchid=")
 
 
-def _stored(moment: datetime | None) -> datetime | None:
+def stored(moment: datetime | None) -> datetime | None:
     """As the database takes it: without a zone in a project with USE_TZ=False."""
     return timezone.make_naive(moment) if moment and not settings.USE_TZ else moment

@@ -40,7 +40,7 @@ class Signed:
         return Signed(self.headers, body)
 
 
-def xml(fields: Mapping[str, str]) -> Signed:
+def xml(fields: Mapping[str, str], root: str = "xml") -> Signed:
     """These elements as WeChat writes XML, whatever `sign` they hold."""
     text = "".join(f"<{name}>{escape(value)}</{name}>" for name, value in fields.items())
-    return Signed({"Content-Type": "text/xml", "User-Agent": "Mozilla/4.0"}, f"<xml>{text}</xml>".encode())
+    return Signed({"Content-Type": "text/xml", "User-Agent": "Mozilla/4.0"}, f"<{root}>{text}</{root}>".encode())

@@ -1,4 +1,4 @@
-"""Delivery: telling the receivers that are due, each in a transaction of its own together with its mark "done".
+"""Telling: one receiver after the other, each in a transaction of its own together with its mark "done".
 
 Never waits for a receiver that another process is running, and never lets one failure stop the others.
 """
@@ -8,40 +8,29 @@ import copy
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass, field
-from datetime import datetime, timedelta
+from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from django.db import connections, transaction
-from django.db.models import F, Model
+from django.db.models import F
 from django.utils import timezone
 
-from .contention import is_contention, skips_locked
-from .judgement import HEALED_BY_CONFIRMATION, Verdict
-from .log import logger
-from .models import Discrepancy, NotificationLog, Order, SignalDelivery
-from .outcomes import worst
-from .protocol.results import storable
-from .protocol.types import PaymentResult
-from .signals import LEDGER_SIGNALS, Receiver
+from wechatpay_notify.contention import is_contention, skips_locked
+from wechatpay_notify.judgement import HEALED_BY_CONFIRMATION
+from wechatpay_notify.log import logger
+from wechatpay_notify.models import Discrepancy, Order, SignalDelivery
+from wechatpay_notify.outcomes import worst
+from wechatpay_notify.protocol.results import storable
+from wechatpay_notify.signals import LEDGER_SIGNALS, Receiver
 
-UNKNOWN_ORDER_GRACE = timedelta(minutes=5)
-"""An order that is committed a little late heals with WeChat's first retries; only then is the shop told."""
+from . import outbox
+from .outbox import Known, names, sender
+
 BACKOFF_SECONDS = (15, 60, 300, 1800, 7200, 21600)
 CONTENTION_TRIES = 3
 MAX_ERROR = 8000
 """Characters of a traceback that are kept, its end."""
-
-SENDERS: dict[str, type[Model]] = {"notification_received": NotificationLog}
-"""Sender of each ledger signal; Order where none is named."""
-
-
-@dataclass(slots=True)
-class Known:
-    """What the caller has in memory already, so that the receivers' arguments need not be read again."""
-
-    notification: NotificationLog | None = None
-    orders: dict[int, Order] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -59,39 +48,6 @@ class Telling:
         self.outcome = worst([self.outcome, outcome]) if self.outcome else outcome
 
 
-def names(signal: str) -> list[str]:
-    """The receivers connected now to a ledger signal."""
-    return LEDGER_SIGNALS[signal].names(_sender(signal))
-
-
-def rows_for(verdict: Verdict, notification: NotificationLog | None, event: dict[str, Any]) -> list[SignalDelivery]:
-    """The deliveries to record for a new fact: one for each receiver connected now."""
-    receivers = names(verdict.signal)
-    if not receivers and verdict.signal == "payment_confirmed":
-        receivers = [""]  # a placeholder keeps the payment pending until somebody is there to be told
-    due = timezone.now() + (UNKNOWN_ORDER_GRACE if verdict.outcome == "unknown_order" else timedelta())
-    payload = {"notification": notification and notification.pk} | (
-        event
-        if verdict.result is None
-        else {
-            "payment": _packed(verdict.result),
-            "reason": verdict.reason,
-            "discrepancy": verdict.discrepancy and verdict.discrepancy.pk,
-        }
-    )
-    return [
-        SignalDelivery(
-            signal=verdict.signal,
-            subject=verdict.subject,
-            receiver=name,
-            order=verdict.order,
-            payload=payload,
-            next_attempt_at=due,
-        )
-        for name in receivers
-    ]
-
-
 def run(
     rows: list[SignalDelivery], *, using: str, deadline: float, known: Known, complete: Callable[[], None]
 ) -> Telling:
@@ -102,9 +58,12 @@ def run(
     """
     rows = _with_receivers(rows, using)
     telling = Telling()
+    unfulfilled = False
     for number, row in enumerate(rows):
-        receiver = LEDGER_SIGNALS[row.signal].receiver(row.receiver, _sender(row.signal))
-        if not row.receiver:
+        receiver = LEDGER_SIGNALS[row.signal].receiver(row.receiver, sender(row.signal))
+        if unfulfilled and row.signal in outbox.OF_REFUNDS:
+            telling.worsen("busy")  # nobody is told of a refund before they were told of its payment
+        elif not row.receiver:
             telling.worsen("no_receiver")
         elif receiver is None or time.monotonic() > deadline:
             telling.worsen("receiver_failed")
@@ -119,6 +78,7 @@ def run(
                 telling.worsen("receiver_failed")
             telling.anybody = telling.anybody or told == "done"
             telling.completed = last and told == "done"
+        unfulfilled = unfulfilled or (row.signal == "payment_confirmed" and bool(telling.outcome))
     return telling
 
 
@@ -158,12 +118,12 @@ def _tell(
                 claimed = claim(row.pk, others, using)
                 if claimed != "mine":
                     return "busy" if claimed == "taken" else "gone"
-                arguments = _arguments(row, known, using)
+                arguments = outbox.arguments(row, known, using)
                 if _overtaken(arguments, using):
                     SignalDelivery.objects.using(using).filter(pk=row.pk).delete()
                     return "gone"
                 with _savepoint(using):
-                    receiver(signal=LEDGER_SIGNALS[row.signal], sender=_sender(row.signal), **arguments)
+                    receiver(signal=LEDGER_SIGNALS[row.signal], sender=sender(row.signal), **arguments)
                 _mark_done(row, started, using)
                 if complete:
                     complete()
@@ -239,7 +199,7 @@ def _with_receivers(rows: list[SignalDelivery], using: str) -> list[SignalDelive
         made += SignalDelivery.objects.using(using).filter(
             subject=row.subject, signal=row.signal, status=SignalDelivery.Status.PENDING
         )
-    return sorted(made, key=lambda row: row.pk)
+    return sorted(made, key=outbox.sequence)
 
 
 def _replace(placeholder: SignalDelivery, using: str) -> None:
@@ -250,24 +210,6 @@ def _replace(placeholder: SignalDelivery, using: str) -> None:
         rows.append(row)
     SignalDelivery.objects.using(using).bulk_create(rows, ignore_conflicts=True)
     SignalDelivery.objects.using(using).filter(pk=placeholder.pk).delete()
-
-
-def _arguments(row: SignalDelivery, known: Known, using: str) -> dict[str, Any]:
-    payload = row.payload
-    notification = known.notification
-    if notification is None or notification.pk != payload["notification"]:
-        notification = NotificationLog.objects.using(using).filter(pk=payload["notification"]).first()
-    arguments: dict[str, Any] = {"notification": notification, "idempotency_key": row.idempotency_key}
-    if row.signal == "notification_received":
-        return arguments | {"event_type": payload["event_type"], "resource": payload["resource"]}
-    order = copy.copy(known.orders.get(row.order_id or 0))
-    if order is None and row.order_id is not None:
-        order = Order.objects.using(using).filter(pk=row.order_id).first()
-    arguments |= {"order": order, "payment": _unpacked(payload["payment"])}
-    if row.signal == "payment_unexpected":
-        discrepancy = Discrepancy.objects.using(using).get(pk=payload["discrepancy"])
-        arguments |= {"reason": payload["reason"], "discrepancy": discrepancy}
-    return arguments
 
 
 def _overtaken(arguments: dict[str, Any], using: str) -> bool:
@@ -282,20 +224,6 @@ def _overtaken(arguments: dict[str, Any], using: str) -> bool:
         resolved_at=timezone.now(), resolution="this payment was confirmed meanwhile"
     )
     return True
-
-
-def _packed(payment: PaymentResult) -> dict[str, Any]:
-    moment = payment.success_time
-    return asdict(payment) | {"success_time": moment.isoformat() if moment else None}
-
-
-def _unpacked(fields: dict[str, Any]) -> PaymentResult:
-    moment = fields["success_time"]
-    return PaymentResult(**fields | {"success_time": datetime.fromisoformat(moment) if moment else None})
-
-
-def _sender(signal: str) -> type[Model]:
-    return SENDERS.get(signal, Order)
 
 
 def milliseconds(started: float) -> int:

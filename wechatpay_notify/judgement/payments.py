@@ -1,4 +1,4 @@
-"""Judgement: what one payment means for the shop's own record. Reads, compares in Python, decides.
+"""Judgement of a payment: what it means for the shop's own record. Reads, compares in Python, decides.
 
 Never writes a fact and never locks; what it saw is checked again by the compare-and-set that acts on it.
 """
@@ -6,72 +6,21 @@ Never writes a fact and never locks; what it saw is checked again by the compare
 import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from typing import Any
 
-from django.db.models import BooleanField, QuerySet
-from django.db.models.expressions import RawSQL
+from django.db.models import QuerySet
 
-from .conf import conf
-from .models import Discrepancy, Order, OrderMismatch, SignalDelivery
-from .protocol.results import FAILED, PAID, storable
-from .protocol.types import ExpectedOrder, Merchant, Notification, PaymentResult
+from wechatpay_notify.conf import conf
+from wechatpay_notify.models import Discrepancy, Order, SignalDelivery
+from wechatpay_notify.protocol.results import FAILED, PAID
+from wechatpay_notify.protocol.types import Merchant, Notification, PaymentResult
 
-HEALED_BY_CONFIRMATION = (
-    Discrepancy.Reason.UNKNOWN_ORDER,
-    Discrepancy.Reason.AMOUNT_MISMATCH,
-    Discrepancy.Reason.CONFLICT,
-)
-"""Discrepancies that end when that very payment is confirmed after all."""
-
-_OPEN_DISCREPANCY = (
-    f"EXISTS (SELECT 1 FROM {Discrepancy._meta.db_table} WHERE out_trade_no = %s AND transaction_id = %s "  # noqa: S608
-    f"AND reason IN ({', '.join('%s' for _ in HEALED_BY_CONFIRMATION)}) AND resolved_at IS NULL)"
-)
-_PENDING_DELIVERY = (
-    f"EXISTS (SELECT 1 FROM {SignalDelivery._meta.db_table} told WHERE told.order_id = {Order._meta.db_table}.id "  # noqa: S608
-    "AND told.status = 'pending')"
-)
-"""Then a receiver may be running that holds the order's row."""
+from . import orders
+from .events import told
+from .verdict import Verdict
 
 
-class HostError(Exception):
-    """A callable of the host project (resolver, merchant provider) raised or answered nonsense."""
-
-
-@dataclass(slots=True, kw_only=True)
-class Verdict:
-    """What is to be done about one payment, or (without a result) about a notification that confirms nothing."""
-
-    outcome: str
-    result: PaymentResult | None = None
-    order: Order | None = None
-    settles: Order | None = None
-    """The order to move to paid."""
-    signal: str = ""
-    """Ledger signal to send, "" for none."""
-    subject: str = ""
-    """What the signal is about; one delivery a receiver for each. A new discrepancy gets its subject when recorded."""
-    fresh: bool = False
-    """Whether the fact is new, so that deliveries are to be made."""
-    reason: str = ""
-    """Discrepancy to record, "" for none."""
-    discrepancy: Discrepancy | None = None
-    heals: bool = False
-    """Whether confirming resolves discrepancies recorded earlier for this payment."""
-    detail: str = ""
-    pending: list[SignalDelivery] = field(default_factory=list)
-    """Deliveries recorded earlier for this payment and not done."""
-
-    @property
-    def payment(self) -> PaymentResult:
-        """The result; every verdict that settles, records a discrepancy or heals one has it."""
-        if self.result is None:
-            raise TypeError("this verdict is about no payment")
-        return self.result
-
-
-def judge(
+def judge_payment(
     result: PaymentResult, merchant: Merchant, using: str, *, notification: Notification | None, doubtful: bool
 ) -> Verdict:
     """Compare one payment with the merchant and the order. Raises HostError.
@@ -83,23 +32,14 @@ def judge(
         return Verdict(result=result, outcome="wrong_merchant", detail=stranger)
     if result.trade_state != PAID and result.trade_state not in FAILED:
         return Verdict(result=result, outcome="received", detail=f"trade_state {result.trade_state!a}")
-    order = _find(result, using)
+    order = next(iter(orders.find(result, using)), None)
     if result.trade_state in FAILED:
         return _judge_failed(result, order, using, notification.digest if notification else _digest(result))
     if order is None and result.mchid == merchant.mchid:
-        order = _resolve(result, using)
+        order = next(iter(orders.resolve(result, using)), None)
     if order is None:
         return _discrepancy(result, merchant, using, "unknown_order", reason=Discrepancy.Reason.UNKNOWN_ORDER)
     return _judge_order(result, order, merchant, using, doubtful=doubtful)
-
-
-def judge_event(notification: Notification, alias: str, using: str) -> Verdict:
-    """A notification that confirms nothing: it is told to notification_received once."""
-    # An id that no database column would take is replaced by the digest; v2 has no id.
-    known_by = notification.notification_id
-    if not known_by or len(known_by) > 64 or not known_by.isascii() or not known_by.isprintable():
-        known_by = notification.digest
-    return _told("received", "notification_received", f"{alias}:{known_by}", using)
 
 
 def healed_by(result: PaymentResult) -> QuerySet[Discrepancy]:
@@ -107,7 +47,7 @@ def healed_by(result: PaymentResult) -> QuerySet[Discrepancy]:
     return Discrepancy.objects.filter(
         out_trade_no=result.out_trade_no,
         transaction_id=result.transaction_id,
-        reason__in=HEALED_BY_CONFIRMATION,
+        reason__in=orders.HEALED_BY_CONFIRMATION,
         resolved_at=None,
     )
 
@@ -116,7 +56,7 @@ def already_paid(verdict: Verdict, alias: str, using: str) -> None:
     """Turn a settled verdict into `unexpected`: another order had already paid for the same reference."""
     verdict.outcome, verdict.signal = "unexpected", "payment_unexpected"
     verdict.reason = Discrepancy.Reason.ALREADY_PAID
-    verdict.discrepancy = _recorded(verdict.payment, alias, verdict.reason, using)
+    verdict.discrepancy = orders.recorded_discrepancy(verdict.payment, alias, verdict.reason, using)
 
 
 def _stranger(result: PaymentResult, merchant: Merchant, notification: Notification | None) -> str:
@@ -128,13 +68,7 @@ def _stranger(result: PaymentResult, merchant: Merchant, notification: Notificat
         tenant = conf.merchant_by_number(result.mchid)
         if notification.version == "v2" and tenant is not None and tenant.mchid != merchant.mchid:
             return f"sub order of {result.mchid}, a merchant of its own here, under the key of {merchant.mchid}"
-    if mchid != merchant.mchid:
-        return f"mchid is {mchid[:32]!r}, configured is {merchant.mchid!r}"
-    if merchant.appids is not None and result.appid not in merchant.appids:
-        return f"appid {result.appid!r} is not in APPIDS"
-    if merchant.sub_mchids is not None and result.sub_mchid not in merchant.sub_mchids:
-        return f"sub_mchid {result.sub_mchid!r} is not in SUB_MCHIDS"
-    return ""
+    return orders.stranger(result, merchant, mchid)
 
 
 def _not_as_ordered(result: PaymentResult, order: Order, merchant: Merchant) -> str:
@@ -146,19 +80,6 @@ def _not_as_ordered(result: PaymentResult, order: Order, merchant: Merchant) -> 
         if ordered and ordered != paid:
             return f"the order was created with {name} {ordered!r}, paid with {paid!r}"
     return ""
-
-
-def _find(result: PaymentResult, using: str) -> Any:
-    """The order a payment names, compared exactly in Python whatever the column's collation."""
-    numbers = {"mchid": result.mchid, "sub_mchid": result.sub_mchid, "out_trade_no": result.out_trade_no}
-    # As SQL: building annotate(Exists(healed_by(result))) took Django longer than all the rest of the query (measured).
-    params = (result.out_trade_no, result.transaction_id, *HEALED_BY_CONFIRMATION)
-    asked = {
-        "has_open_discrepancy": RawSQL(_OPEN_DISCREPANCY, params, BooleanField()),  # noqa: S611 (constant SQL)
-        "is_being_told": RawSQL(_PENDING_DELIVERY, (), BooleanField()),  # noqa: S611
-    }
-    found = Order.objects.using(using).filter(**numbers).annotate(**asked)
-    return next((order for order in found if all(getattr(order, k) == v for k, v in numbers.items())), None)
 
 
 def _judge_order(  # noqa: PLR0911 (a list of guards, each with its outcome)
@@ -185,16 +106,19 @@ def _judge_order(  # noqa: PLR0911 (a list of guards, each with its outcome)
         return _discrepancy(result, merchant, using, "conflict", reason=Discrepancy.Reason.CONFLICT, order=order)
     if order.status == Order.Status.PAID:
         return _discrepancy(result, merchant, using, "unexpected", reason=Discrepancy.Reason.ALREADY_PAID, order=order)
-    if order.status == Order.Status.CLOSED:
-        reason = Discrepancy.Reason.ORDER_CLOSED
+    refunded = int(order.refunded)
+    if order.status == Order.Status.CLOSED or refunded >= order.amount:
+        gone = refunded >= order.amount
+        reason = Discrepancy.Reason.ALREADY_REFUNDED if gone else Discrepancy.Reason.ORDER_CLOSED
         verdict = _discrepancy(result, merchant, using, "unexpected", reason=reason, order=order)
-        verdict.settles = order
+        verdict.settles, verdict.refunded = order, refunded
         return verdict
     return Verdict(
         result=result,
         outcome="confirmed",
         order=order,
         settles=order,
+        refunded=refunded,
         signal="payment_confirmed",
         subject=f"order:{order.pk}",
         fresh=True,
@@ -202,44 +126,12 @@ def _judge_order(  # noqa: PLR0911 (a list of guards, each with its outcome)
     )
 
 
-def _resolve(result: PaymentResult, using: str) -> Any:
-    """Ask the shop's ORDER_RESOLVER; record and commit what it expects before anything is judged."""
-    try:
-        resolver = conf.order_resolver
-        expected = resolver(result) if resolver else None
-        if expected is None:
-            return None
-        if not isinstance(expected, ExpectedOrder):
-            raise TypeError(f"ORDER_RESOLVER must return an ExpectedOrder or None, not {type(expected).__name__}")
-        if expected.sub_mchid not in ("", result.sub_mchid):
-            return None
-        order = Order.objects.expect(
-            mchid=result.mchid,
-            sub_mchid=result.sub_mchid,
-            out_trade_no=result.out_trade_no,
-            combine_out_trade_no=result.combine_out_trade_no,
-            amount=expected.amount,
-            currency=expected.currency,
-            appid=expected.appid,
-            reference=expected.reference,
-            description=storable(expected.description)[:255],
-        )
-    except OrderMismatch:
-        pass  # recorded meanwhile with another amount: that record is judged
-    except Exception as error:
-        raise HostError("ORDER_RESOLVER raised") from error
-    else:
-        if expected.closed:
-            Order.objects.close(order)
-    return _find(result, using)
-
-
 def _judge_failed(result: PaymentResult, order: Any, using: str, digest: str) -> Verdict:
     if order is None or order.status != Order.Status.PENDING:
         verdict = Verdict(outcome="received")
     else:
         subject = f"order:{order.pk}:{result.transaction_id or digest}"
-        verdict = _told("payment_failed", "payment_failed", subject, using)
+        verdict = told("payment_failed", "payment_failed", subject, using)
     verdict.result, verdict.order, verdict.detail = result, order, f"trade_state {result.trade_state!a}"
     return verdict
 
@@ -249,23 +141,10 @@ def _digest(result: PaymentResult) -> str:
     return hashlib.sha256(json.dumps(result.raw, sort_keys=True, default=str).encode()).hexdigest()
 
 
-def _told(outcome: str, signal: str, subject: str, using: str) -> Verdict:
-    """A verdict whose fact is the delivery itself: `duplicate` once every receiver has run."""
-    rows = list(SignalDelivery.objects.using(using).filter(signal=signal, subject=subject).order_by("pk"))
-    pending = [row for row in rows if row.status == SignalDelivery.Status.PENDING]
-    return Verdict(
-        outcome="duplicate" if rows and not pending else outcome,
-        signal=signal,
-        subject=subject,
-        fresh=not rows,
-        pending=pending,
-    )
-
-
 def _discrepancy(
     result: PaymentResult, merchant: Merchant, using: str, outcome: str, *, reason: str, order: Order | None = None
 ) -> Verdict:
-    recorded = _recorded(result, merchant.alias, reason, using)
+    recorded = orders.recorded_discrepancy(result, merchant.alias, reason, using)
     subject = f"discrepancy:{recorded.pk}" if recorded else ""
     pending = _pending(using, result, signal="payment_unexpected", subject=subject) if recorded else []
     if outcome == "unexpected" and recorded is not None and not pending:
@@ -281,13 +160,6 @@ def _discrepancy(
         discrepancy=recorded,
         pending=pending,
     )
-
-
-def _recorded(result: PaymentResult, alias: str, reason: str, using: str) -> Discrepancy | None:
-    rows = Discrepancy.objects.using(using).filter(
-        merchant=alias, out_trade_no=result.out_trade_no, transaction_id=result.transaction_id, reason=reason
-    )
-    return rows.first()
 
 
 def _pending(using: str, result: PaymentResult, **about: Any) -> list[SignalDelivery]:

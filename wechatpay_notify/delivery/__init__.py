@@ -1,0 +1,9 @@
+"""Delivery: telling the receivers that are due, each in a transaction of its own together with its mark "done".
+
+Never waits for a receiver that another process is running, and never lets one failure stop the others.
+"""
+
+from .outbox import UNKNOWN_ORDER_GRACE, Known, names, rows_for, sequence
+from .telling import Telling, claim, milliseconds, run
+
+__all__ = ["UNKNOWN_ORDER_GRACE", "Known", "Telling", "claim", "milliseconds", "names", "rows_for", "run", "sequence"]
