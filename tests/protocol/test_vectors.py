@@ -10,7 +10,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.hashes import SHA256
 
-from wechatpay_notify.models import NotificationLog, Order
+from wechatpay_notify.models import NotificationLog, Order, Refund
 from wechatpay_notify.protocol import flatxml, keys, results, v2, v3
 from wechatpay_notify.protocol.errors import (
     AlgorithmRefused,
@@ -24,11 +24,19 @@ from wechatpay_notify.protocol.types import Merchant
 from wechatpay_notify.testing import Signed
 
 VECTORS = Path(__file__).parent.parent / "vectors"
-HANDLED = {"v2_sign", "v2_notify_xml", "v3_notify", "v3_resource", "v3_signature", "rsa_sha256", "aes_256_gcm"}
+HANDLED = {
+    "v2_sign",
+    "v2_notify_xml",
+    "v2_refund_notify_xml",
+    "v2_refund_req_info",
+    "v3_notify",
+    "v3_resource",
+    "v3_signature",
+    "rsa_sha256",
+    "aes_256_gcm",
+    "aes_256_ecb",
+}
 NOT_YET = {
-    "v2_refund_notify_xml": "v2 refund notices",
-    "v2_refund_req_info": "v2 refund notices",
-    "aes_256_ecb": "v2 refund notices",
     "v3_certificates": "fetching platform certificates",
     "v3_request_sign": "signing requests to WeChat",
     "sm2_sm3": "national cryptography",
@@ -46,6 +54,8 @@ REFUSED_ON_PURPOSE = {
 """Vectors that are right by their own lights and refused here; what of them can hold is shown all the same."""
 SHORT_KEY = ("aes-gcm-primitive-go-16byte-key", "v3-notify-go-payscore-open-service")
 BEFORE_CERTIFICATE = ("v3-notify-gunsluo-4-refund.success", "v3-notify-gunsluo-6-refund.success")
+CUT = "v3-notify-gunsluo-6-refund.success"
+"""Its plaintext was published cut."""
 IN_VALIDITY = 1_700_000_000
 """Inside the validity of the certificate of those two, which were signed before it began."""
 MCHID = "1230000109"
@@ -213,7 +223,7 @@ def test_within_the_validity_of_its_certificate_it_opens_to_its_plaintext(name):
     given, plaintext = load(name)["input"], load(name)["expect"]["plaintext"]
     resource = v3.strict_json(given["body"].encode(), "the body")["resource"]
     assert v3.decrypt(resource, v3_merchant(name).api_v3_keys).decode() == plaintext
-    if not plaintext.endswith("}"):  # one of them was published cut
+    if name == CUT:
         with pytest.raises(Malformed):
             parsed_v3(name, clock=IN_VALIDITY)
     else:
@@ -241,20 +251,87 @@ def test_a_false_v2_notice_is_refused(name):
         v2.parse_notification({}, body, v2_merchant(name), now=0)
 
 
+@pytest.mark.parametrize("name", of_kind("v2_refund_req_info"))
+def test_a_req_info_opens_to_its_plaintext(name):
+    given, expect = load(name)["input"], load(name)["expect"]
+    assert v2.req_info_key(given["key"]).decode() == expect["aes_key"]
+    plaintext = v2.open_req_info(given["req_info"], given["key"])
+    assert plaintext.decode() == expect["plaintext"]
+    if "fields" in expect:
+        assert flatxml.parse_xml(plaintext, "root") == expect["fields"]
+    else:  # JSON, which no notice holds
+        with pytest.raises(Malformed):
+            flatxml.parse_xml(plaintext, "root")
+
+
+@pytest.mark.parametrize("name", of_kind("aes_256_ecb"))
+def test_the_cipher_of_a_req_info_is_aes_256_ecb(name, monkeypatch):
+    given = load(name)["input"]
+    monkeypatch.setattr(v2, "req_info_key", str.encode)
+    assert v2.open_req_info(given["ciphertext"], given["aes_key_text"]).decode() == load(name)["expect"]["plaintext"]
+
+
+@pytest.mark.parametrize("name", of_kind("v2_refund_notify_xml", accepted=True))
+def test_a_v2_refund_is_read_with_its_numbers(name):
+    said = load(name)["expect"]["fields"]
+    notification = v2.parse_notification({}, load(name)["input"]["body"].encode(), v2_merchant(name), now=0)
+    assert {name: value for name, value in said.items() if value}.items() <= notification.resource.items()
+    (refund,) = results.read(notification)
+    states = {"SUCCESS": "SUCCESS", "CHANGE": "ABNORMAL", "REFUNDCLOSE": "CLOSED"}
+    assert (refund.refund_status, refund.is_hint) == (states[said["refund_status"]], True)
+    assert (refund.amount, refund.total) == (int(said["refund_fee"]), int(said["total_fee"]))
+    for number in ("transaction_id", "out_trade_no", "refund_id", "out_refund_no"):
+        assert getattr(refund, number) == said[number]
+
+
+@pytest.mark.parametrize("name", of_kind("v2_refund_notify_xml", accepted=False))
+def test_a_false_v2_refund_is_refused(name):
+    with pytest.raises(SignatureInvalid):
+        v2.parse_notification({}, load(name)["input"]["body"].encode(), v2_merchant(name), now=0)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("name", of_kind("v2_refund_notify_xml", accepted=True))
+def test_a_v2_refund_is_recorded_over_http(name, client, settings, connect):
+    said = load(name)["expect"]["fields"]
+    mchid = flatxml.parse_xml(load(name)["input"]["body"].encode(), "xml")["mch_id"]
+    order = Order.objects.expect(out_trade_no=said["out_trade_no"], amount=int(said["total_fee"]), mchid=mchid)
+    Order.objects.filter(pk=order.pk).update(status="paid", transaction_id=said["transaction_id"])
+    assert b"SUCCESS" in post(name, client, settings, mchid=mchid).content
+    refund = Refund.objects.get()
+    assert (refund.order, refund.amount, refund.refund_id) == (order, int(said["refund_fee"]), said["refund_id"])
+    assert NotificationLog.objects.get().outcome == "refunded"
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("name", [n for n in of_kind("v3_notify", accepted=True) if "refund" in n and n != CUT])
+def test_a_v3_refund_is_recorded_over_http(name, client, settings, connect):
+    said = contents(name)
+    clock = IN_VALIDITY if name in BEFORE_CERTIFICATE else None
+    order = Order.objects.expect(
+        out_trade_no=said["out_trade_no"],
+        amount=said["amount"]["total"],
+        currency=said["amount"].get("currency", "CNY"),
+        mchid=owner(said),
+        sub_mchid=said.get("sub_mchid", ""),
+    )
+    Order.objects.filter(pk=order.pk).update(status="paid", transaction_id=said["transaction_id"])
+    assert post(name, client, settings, mchid=owner(said), clock=clock).status_code == 200
+    refund = Refund.objects.get()
+    assert (refund.order, refund.amount, refund.status) == (order, said["amount"]["refund"], "SUCCESS")
+
+
 def v2_merchant(name):
     given = load(name)["input"]
-    sign_type = given.get("configured_sign_type") or given["sign_type"]
+    sign_type = given.get("configured_sign_type") or given.get("sign_type", "MD5")
     return Merchant(mchid=MCHID, api_v2_keys=(given["key"],), v2_sign_type=sign_type)
 
 
 def http_settings(name, mchid):
     """The vector's keys as a shop would configure them."""
     given = load(name)["input"]
-    if load(name)["kind"] == "v2_notify_xml":
-        merchant = {
-            "API_V2_KEY": given["key"],
-            "V2_SIGN_TYPE": given.get("configured_sign_type") or given["sign_type"],
-        }
+    if load(name)["kind"].startswith("v2_"):
+        merchant = {"API_V2_KEY": given["key"], "V2_SIGN_TYPE": v2_merchant(name).v2_sign_type}
     else:
         pems = given.get("platform_keys") or {given["headers"]["Wechatpay-Serial"]: given["platform_key_pem"]}
         merchant = {"API_V3_KEY": given["apiv3_key"], "PLATFORM_KEYS": pems}
