@@ -13,7 +13,7 @@ from tests.protocol import MERCHANT, NOW
 from tests.settings import PLATFORM
 from wechatpay_notify.protocol import flatxml, moments, results, v2, v3
 from wechatpay_notify.protocol.errors import Malformed, NotificationError, SignatureInvalid
-from wechatpay_notify.protocol.types import Notification, PaymentResult
+from wechatpay_notify.protocol.types import Notification, PaymentResult, RefundResult
 from wechatpay_notify.testing import xml
 
 quick = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -125,12 +125,12 @@ def test_a_rightly_encrypted_text_of_any_kind_is_refused_at_most(plaintext, even
     read_or_refuse(v3.parse_notification, signed.headers, signed.body)
 
 
-def notification(version, resource):
+def notification(version, resource, kind="payment", event_type="TRANSACTION.SUCCESS"):
     return Notification(
         version=version,
-        kind="payment",
+        kind=kind,
         notification_id="",
-        event_type="TRANSACTION.SUCCESS" if version == "v3" else "",
+        event_type=event_type if version == "v3" else "",
         resource=resource,
         created_at=None,
         digest="",
@@ -192,6 +192,56 @@ def test_rightly_signed_v2_fields_of_any_kind_are_whole_or_refused(fields, based
     signed = PLATFORM.v2(made, sign_type=sign_type)
     for payment in read_or_refuse(v2.parse_notification, {}, signed.body) or ():
         is_whole(payment)
+
+
+REFUND_NAMES = [
+    "mchid",
+    "sp_mchid",
+    "sub_mchid",
+    "out_trade_no",
+    "transaction_id",
+    "out_refund_no",
+    "refund_id",
+    "refund_status",
+    "amount",
+    "success_time",
+]
+REFUND = {"total": 100, "transaction_id": "42", "out_refund_no": "R-1"}
+
+
+def is_whole_refund(refund: RefundResult):
+    assert type(refund.amount) is type(refund.total) is int
+    assert 0 < refund.amount < 10**18
+    assert 0 < refund.total < 10**18
+    assert refund.refund_status in ("SUCCESS", "ABNORMAL", "CLOSED")
+    assert refund.transaction_id.isascii()
+    assert refund.out_refund_no.isascii()
+
+
+@quick
+@given(st.dictionaries(st.sampled_from(REFUND_NAMES), json_values))
+def test_a_v3_refund_of_any_shape_is_whole_or_refused(fields):
+    whole = {name: "1" for name in REFUND_NAMES} | {"refund_status": "SUCCESS", "amount": {"refund": 1, "total": 1}}
+    for resource in (fields, whole | fields):
+        with contextlib.suppress(Malformed):
+            for refund in results.read(notification("v3", resource, "refund", "REFUND.SUCCESS")):
+                is_whole_refund(refund)
+
+
+@quick
+@given(st.dictionaries(element_names.filter(lambda name: name not in REFUND), xml_text, max_size=6))
+def test_a_v2_refund_of_any_shape_is_whole_or_refused(fields):
+    signed = PLATFORM.refund_v2("A-1", 30, **REFUND, **fields)
+    for refund in read_or_refuse(v2.parse_notification, {}, signed.body) or ():
+        is_whole_refund(refund)
+
+
+@quick
+@given(st.binary(max_size=400))
+def test_no_req_info_but_a_sealed_one_opens(req_info):
+    encoded = base64.b64encode(req_info).decode() or "A"
+    body = xml({"mch_id": PLATFORM.mchid, "appid": PLATFORM.appid, "req_info": encoded}).body
+    assert read_or_refuse(v2.parse_notification, {}, body) is None
 
 
 @quick
