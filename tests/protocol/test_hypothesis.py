@@ -221,7 +221,7 @@ def is_whole_refund(refund: RefundResult):
 @quick
 @given(st.dictionaries(st.sampled_from(REFUND_NAMES), json_values))
 def test_a_v3_refund_of_any_shape_is_whole_or_refused(fields):
-    whole = {name: "1" for name in REFUND_NAMES} | {"refund_status": "SUCCESS", "amount": {"refund": 1, "total": 1}}
+    whole = dict.fromkeys(REFUND_NAMES, "1") | {"refund_status": "SUCCESS", "amount": {"refund": 1, "total": 1}}
     for resource in (fields, whole | fields):
         with contextlib.suppress(Malformed):
             for refund in results.read(notification("v3", resource, "refund", "REFUND.SUCCESS")):
