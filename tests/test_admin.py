@@ -280,7 +280,7 @@ def test_a_notification_page_tells_what_was_sent_decided_and_answered(admin_clie
     assert fields["What to do"] == str(OUTCOMES["duplicate"].hint)
     assert fields["Answer"] == "HTTP 200, SUCCESS"
     assert fields["Attempt (estimate)"] == "1"
-    assert fields["Event"] == "v3 TRANSACTION.SUCCESS"
+    assert fields["Event"] == "v3 TRANSACTION.SUCCESS Payment or deduction: succeeded"
     assert fields["Received at"] == timezone.localtime(row.received_at).strftime("%Y-%m-%d %H:%M:%S")
     assert f'"transaction_id": "{TRANSACTION}"' in text
     assert f'"ciphertext": "{json.loads(row.body)["resource"]["ciphertext"]}"' in text
@@ -291,6 +291,24 @@ def test_a_notification_page_tells_what_was_sent_decided_and_answered(admin_clie
     siblings = NotificationLog.objects.filter(out_trade_no=PAID).exclude(pk=row.pk)
     assert siblings
     assert all(url(NotificationLog, "change", sibling.pk) in html for sibling in siblings)
+
+
+@pytest.mark.parametrize(
+    ("language", "said"), [("en", "Cash coupon: used"), ("zh-hans", "代金券：已核销"), ("zh-hant", "代金券：已核销")]
+)
+def test_an_event_is_named_in_the_readers_language(admin_client, filled, language, said):
+    told = {"Accept-Language": language}
+    row = log(event_type="COUPON.USE")
+    page = admin_client.get(url(NotificationLog, "change", row.pk), headers=told).content.decode()
+    assert f'<html lang="{language}"' in page
+    assert f"v3 COUPON.USE {said}" in fields_of(page).values()  # whatever the label is in that language
+    listing = admin_client.get(url(NotificationLog, "changelist"), headers=told).content.decode()
+    assert f'<span title="{said}">v3 COUPON<wbr>.USE</span>' in listing
+
+
+def test_an_event_nobody_knows_is_shown_by_its_type_alone(admin_client, client):
+    PLATFORM.v3("MOON.LANDED", {}).post(client, NOTIFY)
+    assert fields_of(page_of(admin_client, log()))["Event"] == "v3 MOON.LANDED"
 
 
 @pytest.mark.parametrize(

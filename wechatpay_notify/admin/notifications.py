@@ -17,6 +17,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from wechatpay_notify.events import meaning
 from wechatpay_notify.models import Discrepancy, NotificationLog, Order, SignalDelivery
 from wechatpay_notify.outcomes import OUTCOMES
 from wechatpay_notify.protocol.errors import NotificationError
@@ -95,14 +96,14 @@ class NotificationLogAdmin(ReadOnlyAdmin):
         )
 
     @admin.display(description=_("event"))
-    def event(self, row: NotificationLog) -> str:
-        return panels.event(row)
+    def event(self, row: NotificationLog) -> SafeString:
+        return format_html('{} <span class="wechatpay-quiet">{}</span>', panels.event(row), meaning(row.event_type))
 
     @admin.display(description=_("event"))
     def event_listed(self, row: NotificationLog) -> SafeString:
         # A narrow column breaks it before its dot, not anywhere.
         first, dot, rest = panels.event(row).partition(".")
-        return format_html("{}<wbr>{}{}", first, dot, rest)
+        return format_html('<span title="{}">{}<wbr>{}{}</span>', meaning(row.event_type), first, dot, rest)
 
     @admin.display(description=_("answer"))
     def answer(self, row: NotificationLog) -> str:
