@@ -159,7 +159,7 @@ def combined():
 
 
 SHARE = {
-    "mchid": PLATFORM.mchid,
+    "mchid": "1900009999",  # who shares; the receiver of the share is told too
     "transaction_id": TRANSACTION,
     "order_id": "3008450740201411110007820472",
     "out_order_no": NUMBER,
@@ -170,7 +170,7 @@ TRAPS = {
     "profit sharing, as documented": ("TRANSACTION.SUCCESS", SHARE, {"original_type": "profitsharing"}),
     "profit sharing, as captured": (
         "TRANSACTION.SUCCESS",
-        SHARE | {"sp_mchid": PLATFORM.mchid, "sub_mchid": "1900000201"},
+        SHARE | {"sp_mchid": "1900009999", "sub_mchid": "1900000201"},
         {"original_type": "transaction", "summary": "分账"},
     ),
     "profit sharing as a refund": ("REFUND.SUCCESS", SHARE, {"original_type": "profitsharing"}),

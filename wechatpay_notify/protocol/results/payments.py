@@ -52,15 +52,18 @@ def payments(notification: Notification) -> tuple[PaymentResult, ...]:
 
 
 def payment_from_v3(fields: Fields) -> PaymentResult:
-    """A v3 payment resource or query answer: direct, partner or global (protocol, 2.9, 2.10, 2.14)."""
-    partner = "sp_mchid" in fields
+    """A v3 payment resource or query answer: direct, partner, global or a deduction (protocol, 2.9, 2.10, 2.13, 2.14).
+
+    A parking deduction calls any merchant sp_mchid and its app appid; what a direct merchant lacks may be "".
+    """
+    partner = bool(fields.get("sp_appid"))
     state = required(fields, "trade_state", STATE)
     overseas = "id" in fields and "transaction_id" not in fields
     amount = nested(fields, "amount")
     payer = nested(fields, "payer")
     return PaymentResult(
-        mchid=required(fields, "sp_mchid" if partner else "mchid", IDENTITY),
-        sub_mchid=required(fields, "sub_mchid", IDENTITY) if partner else "",
+        mchid=required(fields, "sp_mchid" if fields.get("sp_mchid") else "mchid", IDENTITY),
+        sub_mchid=required(fields, "sub_mchid", IDENTITY) if partner or fields.get("sub_mchid") else "",
         appid=required(fields, "sp_appid" if partner else "appid", IDENTITY),
         sub_appid=optional(fields, "sub_appid", 32),
         out_trade_no=required(fields, "out_trade_no", ORDER_NUMBER),
@@ -72,7 +75,7 @@ def payment_from_v3(fields: Fields) -> PaymentResult:
         payer_total=whole(amount.get("payer_total")),
         payer_currency=optional(amount, "payer_currency", 8) or "CNY",
         bank_type=optional(fields, "bank_type", 32),
-        openid=optional(payer, "sp_openid" if partner else "openid", 128) or optional(payer, "openid", 128),
+        openid=optional(payer, "sp_openid", 128) or optional(payer, "openid", 128),
         sub_openid=optional(payer, "sub_openid", 128),
         attach=optional(fields, "attach", 128),
         success_time=rfc3339(optional(fields, "success_time", 64)),
