@@ -130,6 +130,24 @@ def test_one_transaction_for_two_orders_at_once_confirms_one(wechat, staff):
         assert loser["discrepancies"] == {"conflict": True}
 
 
+def test_combined_orders_that_list_their_parts_in_reverse_confirm_each_once(wechat, staff):
+    notices = []
+    for _ in range(3):
+        combined, parts = staff.number("combined"), tuple(Notice(staff.number("ships")) for _ in range(8))
+        notices += [Notice(combined, parts=parts), Notice(combined, parts=parts[::-1])]
+        staff.expect(*(part.number for part in parts))
+
+    at_once(*(partial(wechat.insist, notice) for notice in notices * 4))
+
+    numbers = [part.number for notice in notices[::2] for part in notice.parts]
+    found = staff.report(*numbers, *(notice.number for notice in notices[::2]))
+    assert [about["status"] for about in found[:24]] == ["paid"] * 24
+    assert [about["effects"] for about in found[:24]] == [FULFILLED] * 24
+    assert [about["deliveries"] for about in found[:24]] == [{"done": 2}] * 24
+    outcomes = total(about["outcomes"] for about in found)
+    assert outcomes["confirmed"] + outcomes["duplicate"] == 24, "every success has its row"
+
+
 def test_a_worker_killed_inside_a_receiver_loses_and_doubles_nothing(wechat, staff):
     number = staff.order("dies")
     answers = wechat.insist(Notice(number))

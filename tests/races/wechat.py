@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode
 
-from wechatpay_notify.testing import Signed, transaction_number
+from wechatpay_notify.testing import Platform, Signed, transaction_number
 
 from .server import Shop
 
@@ -36,6 +36,8 @@ class Notice:
     kind: str = "v3"
     transaction: str = field(default_factory=transaction_number)
     identifier: str = field(default_factory=lambda: str(uuid.uuid4()))
+    parts: tuple["Notice", ...] = ()
+    """The sub orders of a combined order, which `number` is the number of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +99,9 @@ class WeChat:
 
     def _sign(self, notice: Notice) -> Signed:
         platform = self.shop.platform
+        if notice.parts:
+            resource = _combined(platform, notice)
+            return platform.v3("TRANSACTION.SUCCESS", resource, notification_id=notice.identifier)
         if notice.kind == "v3":
             return platform.payment_v3(
                 notice.number, AMOUNT, transaction_id=notice.transaction, notification_id=notice.identifier
@@ -171,6 +176,19 @@ class Staff:
                 error.close()
                 time.sleep(RETRY_SECONDS)
         raise AssertionError(f"the shop's desk never did {page} {data}")
+
+
+def _combined(platform: Platform, notice: Notice) -> dict[str, Any]:
+    amount = {"total_amount": AMOUNT, "payer_amount": AMOUNT, "currency": "CNY"}
+    return {
+        "combine_mchid": platform.mchid,
+        "combine_appid": platform.appid,
+        "combine_out_trade_no": notice.number,
+        "sub_orders": [
+            platform.payment_resource(part.number, AMOUNT, transaction_id=part.transaction, amount=amount)
+            for part in notice.parts
+        ],
+    }
 
 
 def at_once(*jobs: Callable[[], Any]) -> list[Any]:
