@@ -21,11 +21,14 @@ from docutils.core import publish_parts
 from docutils.writers.html5_polyglot import Writer
 
 from tests.shop.models import Shipment
+from tests.test_events import QUESTIONS
 from wechatpay_notify import checks, signals
 from wechatpay_notify.conf import DEFAULTS, MERCHANT_SETTINGS
+from wechatpay_notify.events import EVENTS as MEANINGS
 from wechatpay_notify.management.commands.wechatpay_simulate import Command as Simulate
 from wechatpay_notify.models import Discrepancy, Order
 from wechatpay_notify.outcomes import OUTCOMES
+from wechatpay_notify.protocol import v3
 from wechatpay_notify.testing import Platform
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -249,6 +252,13 @@ def test_the_checks_table_is_the_codes_own():
     sources = Path(checks.__file__).parent.glob("*.py")
     codes = {code for source in sources for code in re.findall(r'"([EW]\d{3})"', source.read_text())}
     assert [row[0] for row in table("docs/checks.rst", "checks")] == sorted(codes)
+
+
+def test_the_table_of_events_is_the_codes_own():
+    kinds = v3._KINDS | {"TRANSACTION.FAIL": "payment failed"} | dict.fromkeys(QUESTIONS | {"v2.SCAN"}, "question")
+    listed = re.findall(r'^   "``(.+)``", "(.+)", "(.+)", "(.+)"$', text_of("docs/notifications.rst"), re.MULTILINE)
+    assert listed == [(name, *meant, kinds.get(name, "received")) for name, meant in MEANINGS.items()]
+    assert {row[0] for row in table("docs/notifications.rst", "kinds")} == {row[-1] for row in listed}
 
 
 def test_the_table_of_reasons_is_the_codes_own():
