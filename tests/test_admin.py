@@ -280,7 +280,7 @@ def test_a_notification_page_tells_what_was_sent_decided_and_answered(admin_clie
     assert fields["What to do"] == str(OUTCOMES["duplicate"].hint)
     assert fields["Answer"] == "HTTP 200, SUCCESS"
     assert fields["Attempt (estimate)"] == "1"
-    assert fields["Event"] == "v3 TRANSACTION.SUCCESS Payment or deduction: succeeded"
+    assert fields["Event"] == "v3 TRANSACTION.SUCCESS Payment or deduction succeeded"
     assert fields["Received at"] == timezone.localtime(row.received_at).strftime("%Y-%m-%d %H:%M:%S")
     assert f'"transaction_id": "{TRANSACTION}"' in text
     assert f'"ciphertext": "{json.loads(row.body)["resource"]["ciphertext"]}"' in text

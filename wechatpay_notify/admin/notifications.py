@@ -97,7 +97,7 @@ class NotificationLogAdmin(ReadOnlyAdmin):
 
     @admin.display(description=_("event"))
     def event(self, row: NotificationLog) -> SafeString:
-        return format_html('{} <span class="wechatpay-quiet">{}</span>', panels.event(row), meaning(row.event_type))
+        return format_html('{}<br><span class="wechatpay-quiet">{}</span>', panels.event(row), meaning(row.event_type))
 
     @admin.display(description=_("event"))
     def event_listed(self, row: NotificationLog) -> SafeString:
