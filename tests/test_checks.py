@@ -17,6 +17,7 @@ from django.core.management.base import SystemCheckError
 from django.db import connections
 from django.urls import include, path
 
+from tests.attacks import SM2_PEM
 from tests.settings import PLATFORM
 from wechatpay_notify import signals
 from wechatpay_notify.models import NotificationLog
@@ -302,6 +303,8 @@ def test_a_wrong_merchant_setting_is_named_with_its_mend(configure_merchant, giv
         (SHOP.serial, 5, "neither PEM text nor a path"),
         (SHOP.serial, public_pem(rsa.generate_private_key(65537, 1024)), "1024 bits"),
         (SHOP.serial, public_pem(ec.generate_private_key(ec.SECP256R1())), "no RSA key"),
+        (SHOP.serial, SM2_PEM, "SM2 key (国密), and SM2 is not supported; ask WeChat Pay for an RSA certificate"),
+        (SHOP.serial, SM2_PEM, "(RSA, not SM2)"),
         ("not-a-serial", SHOP.public_pem(), "neither a certificate serial"),
     ],
 )

@@ -247,8 +247,9 @@ def _platform_keys(raw: Mapping[str, Any], faults: list[Fault]) -> dict[str, Pla
                     "v3",
                     f"PLATFORM_KEYS[{str(serial)[:64]!r}]",
                     f"cannot be used: {error.detail}.",
-                    "Here belongs the WeChat Pay public key (pub_key.pem) or a platform certificate, as PEM text or as "
-                    "the path of a file that this process can read, under its id (PUB_KEY_ID_…) or serial.",
+                    "Here belongs the WeChat Pay public key (pub_key.pem) or a platform certificate (RSA, not SM2), as "
+                    "PEM text or as the path of a file that this process can read, under its id (PUB_KEY_ID_…) or "
+                    "serial.",
                 )
             )
     return found

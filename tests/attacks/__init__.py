@@ -16,6 +16,12 @@ NOTIFY, V2, V3 = "/wechatpay/notify/", "/wechatpay/v2/", "/wechatpay/v3/"
 NUMBER = "FG-01az"
 TRANSACTION = "4200000001202611220000000001"
 ATTACKER = Platform(private_key=generate_private_key(public_exponent=65537, key_size=2048), api_v2_key="f" * 32)
+SM2_PEM = """-----BEGIN PUBLIC KEY-----
+MFkwEwYHKoZIzj0CAQYIKoEcz1UBgi0DQgAEgqhbuvRNT6zLErGQdJuAldrtHknO
+/jEdvr+wAACP45vveYPkVcZcb4QjwdpfjEvKg0jVqwBsJNZzs9p4YMdWmA==
+-----END PUBLIC KEY-----
+"""
+"""A public key of national cryptography (国密), as a merchant may have been given one."""
 
 
 def cases(table):

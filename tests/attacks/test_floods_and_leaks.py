@@ -19,6 +19,7 @@ from tests.attacks import (
     ATTACKER,
     NOTIFY,
     NUMBER,
+    SM2_PEM,
     V3,
     altered,
     cases,
@@ -185,13 +186,6 @@ def test_t76_an_error_shows_no_key_in_its_traceback_or_variables(client, order, 
         text = "".join(traceback.TracebackException.from_exception(error, capture_locals=True).format())
         assert PLATFORM.api_v3_key not in text
         assert PLATFORM.api_v2_key not in text
-
-
-SM2_PEM = """-----BEGIN PUBLIC KEY-----
-MFkwEwYHKoZIzj0CAQYIKoEcz1UBgi0DQgAEgqhbuvRNT6zLErGQdJuAldrtHknO
-/jEdvr+wAACP45vveYPkVcZcb4QjwdpfjEvKg0jVqwBsJNZzs9p4YMdWmA==
------END PUBLIC KEY-----
-"""
 
 
 def pem(private_key):

@@ -67,7 +67,8 @@ class AlgorithmRefused(NotificationError):
     hint = (
         "The message names an algorithm that is not accepted here. Accepted: WECHATPAY2-SHA256-RSA2048 with "
         "AEAD_AES_256_GCM (v3); what V2_SIGN_TYPE allows (v2). If WeChat really uses the other one, change "
-        "V2_SIGN_TYPE or the merchant's certificate type; the message itself never decides."
+        "V2_SIGN_TYPE; SM2 and SM4 (国密) are not supported: ask it for an RSA certificate or the WeChat Pay public "
+        "key. The message itself never decides."
     )
 
 

@@ -21,6 +21,14 @@ DEVELOPMENT_SERIAL = f"{PUBLIC_KEY_PREFIX}0000000000DEVELOPMENT0000000000"
 SERIAL_DIGITS = 40
 """A platform certificate serial in Wechatpay-Serial: 40 upper-case hex digits (protocol, 2.3)."""
 MIN_RSA_BITS = 2048
+SM2_CURVE = "1.2.156.10197.1.301"
+"""The curve of SM2 keys; `cryptography` names it when it refuses one. Why we do too: docs/national-cryptography.rst."""
+
+_NO_RSA = "this is no RSA key; WeChat Pay signs with RSA (WECHATPAY2-SHA256-RSA2048)"
+_SM2 = (
+    "this is an SM2 key (国密), and SM2 is not supported; ask WeChat Pay for an RSA certificate or the WeChat Pay "
+    "public key (微信支付公钥)"
+)
 
 
 def verification_keys(pems: Mapping[str, bytes]) -> dict[str, PlatformKey]:
@@ -60,8 +68,8 @@ def platform_key(serial: str, pem: bytes) -> PlatformKey:
         if b"BEGIN CERTIFICATE" in pem:
             return _from_certificate(serial, x509.load_pem_x509_certificate(pem))
         return PlatformKey(serial=serial, public_key=_rsa(load_pem_public_key(pem)))
-    except UnsupportedAlgorithm as error:  # an SM2 certificate, say
-        raise Misconfigured("this is no RSA key; WeChat Pay signs with RSA (WECHATPAY2-SHA256-RSA2048)") from error
+    except UnsupportedAlgorithm as error:
+        raise Misconfigured(_SM2 if SM2_CURVE in str(error) else _NO_RSA) from error
     except (ValueError, TypeError) as error:
         raise Misconfigured("the PEM cannot be read: it is damaged, cut, or no public key or certificate") from error
 
@@ -80,7 +88,7 @@ def _from_certificate(serial: str, certificate: x509.Certificate) -> PlatformKey
 
 def _rsa(key: object) -> RSAPublicKey:
     if not isinstance(key, RSAPublicKey):
-        raise Misconfigured("this is no RSA key; WeChat Pay signs with RSA (WECHATPAY2-SHA256-RSA2048)")
+        raise Misconfigured(_NO_RSA)
     if key.key_size < MIN_RSA_BITS:
         raise Misconfigured(f"this RSA key has {key.key_size} bits; WeChat Pay uses {MIN_RSA_BITS}")
     return key
