@@ -39,10 +39,10 @@ HANDLED = {
 NOT_YET = {
     "v3_certificates": "fetching platform certificates",
     "v3_request_sign": "signing requests to WeChat",
-    "sm2_sm3": "national cryptography",
-    "sm4_gcm": "national cryptography",
 }
 """Kinds of vectors for what the app does not do yet."""
+REFUSED_KINDS = {"sm2_sm3", "sm4_gcm"}
+"""National cryptography: see docs/national-cryptography.rst. tests/attacks/test_national_cryptography.py runs them."""
 
 REFUSED_ON_PURPOSE = {
     "aes-gcm-primitive-go-16byte-key": "the APIv3 key has 16 bytes: AES-128; WeChat's have 32",
@@ -112,10 +112,10 @@ def expected_resource(name):
     return expect.get("resource") or (json.loads(expect["plaintext"]) if "plaintext" in expect else None)
 
 
-def test_every_vector_is_run_or_named_as_not_yet():
+def test_every_vector_is_run_or_refused_or_named_as_not_yet():
     kinds = {load(name)["kind"] for name in NAMES}
-    assert kinds == HANDLED | set(NOT_YET)
-    assert not HANDLED & set(NOT_YET)
+    assert kinds == HANDLED | set(NOT_YET) | REFUSED_KINDS
+    assert len(kinds) == len(HANDLED) + len(NOT_YET) + len(REFUSED_KINDS)
     assert {row["id"] for row in json.loads((VECTORS / "_index.json").read_text())} == set(NAMES)
     assert set(REFUSED_ON_PURPOSE) <= set(NAMES)
 
