@@ -11,7 +11,7 @@ import pytest
 
 from tests.protocol import MERCHANT, NOW
 from tests.settings import PLATFORM
-from wechatpay_notify.protocol import v3
+from wechatpay_notify.protocol import sealed, v3
 from wechatpay_notify.protocol.errors import (
     AlgorithmRefused,
     Malformed,
@@ -182,14 +182,16 @@ def test_a_refusal_names_what_is_configured_and_the_mend():
 @pytest.mark.parametrize("length", [8, 12, 16, 128])
 def test_every_nonce_that_gcm_takes_is_taken(length):
     nonce = b"n" * length
-    sealed = v3.AESGCM(MERCHANT.api_v3_keys[0]).encrypt(nonce, b"{}", b"")
-    resource = {"algorithm": v3.RESOURCE_ALGORITHM, "nonce": nonce.decode()}
-    assert v3.decrypt(resource | {"ciphertext": base64.b64encode(sealed).decode()}, MERCHANT.api_v3_keys) == b"{}"
+    ciphertext = sealed.AESGCM(MERCHANT.api_v3_keys[0]).encrypt(nonce, b"{}", b"")
+    resource = {"algorithm": sealed.ALGORITHM, "nonce": nonce.decode()}
+    assert (
+        sealed.decrypt(resource | {"ciphertext": base64.b64encode(ciphertext).decode()}, MERCHANT.api_v3_keys) == b"{}"
+    )
 
 
 @pytest.mark.parametrize("associated_data", [None, ""])
 def test_absent_and_empty_associated_data_are_the_same(associated_data):
     resource = PLATFORM.encrypt(b"{}", associated_data="") | {"associated_data": associated_data}
-    assert v3.decrypt(resource, MERCHANT.api_v3_keys) == b"{}"
+    assert sealed.decrypt(resource, MERCHANT.api_v3_keys) == b"{}"
     del resource["associated_data"]
-    assert v3.decrypt(resource, MERCHANT.api_v3_keys) == b"{}"
+    assert sealed.decrypt(resource, MERCHANT.api_v3_keys) == b"{}"

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from wechatpay_notify.models import NotificationLog, Order, Refund
-from wechatpay_notify.protocol import flatxml, keys, results, v2, v3
+from wechatpay_notify.protocol import flatxml, keys, results, sealed, v2, v3
 from wechatpay_notify.protocol.errors import (
     AlgorithmRefused,
     Malformed,
@@ -140,21 +140,21 @@ def test_an_rsa_signature_verifies_with_the_configured_pem(name):
 @pytest.mark.parametrize("name", of_kind("aes_256_gcm", accepted=True))
 def test_a_ciphertext_opens_to_its_plaintext(name):
     given, expect = load(name)["input"], load(name)["expect"]
-    resource = {"algorithm": v3.RESOURCE_ALGORITHM} | given
-    assert v3.decrypt(resource, [given["key"].encode()]).decode() == expect["plaintext"]
+    resource = {"algorithm": sealed.ALGORITHM} | given
+    assert sealed.decrypt(resource, [given["key"].encode()]).decode() == expect["plaintext"]
 
 
 @pytest.mark.parametrize("name", of_kind("aes_256_gcm", accepted=False))
 def test_a_damaged_ciphertext_is_refused(name):
     given = load(name)["input"]
     with pytest.raises(NotificationError):
-        v3.decrypt({"algorithm": v3.RESOURCE_ALGORITHM} | given, [given["key"].encode()])
+        sealed.decrypt({"algorithm": sealed.ALGORITHM} | given, [given["key"].encode()])
 
 
 def test_a_decrypted_platform_certificate_is_a_key():
     name = "aes256gcm-platform-cert-skit"
     given, expect = load(name)["input"], load(name)["expect"]
-    pem = v3.decrypt({"algorithm": v3.RESOURCE_ALGORITHM} | given, [given["key"].encode()])
+    pem = sealed.decrypt({"algorithm": sealed.ALGORITHM} | given, [given["key"].encode()])
     key = keys.verification_keys({expect["cert_serial_hex"]: pem})[expect["cert_serial_hex"]]
     assert key.owner == "Tenpay.com sign"
     assert key.not_before < key.not_after
@@ -164,7 +164,7 @@ def test_a_decrypted_platform_certificate_is_a_key():
 def test_a_malformed_resource_is_refused(name):
     given = load(name)["input"]
     with pytest.raises(NotificationError):
-        v3.decrypt(given["resource"], [given["apiv3_key"].encode()])
+        sealed.decrypt(given["resource"], [given["apiv3_key"].encode()])
 
 
 @pytest.mark.parametrize("name", of_kind("v3_resource", accepted=True))
@@ -172,9 +172,9 @@ def test_a_resource_without_algorithm_is_refused_and_opens_once_it_has_one(name)
     assert name in REFUSED_ON_PURPOSE
     given, api_v3_keys = load(name)["input"], [load(name)["input"]["apiv3_key"].encode()]
     with pytest.raises(AlgorithmRefused):
-        v3.decrypt(given["resource"], api_v3_keys)
-    named = given["resource"] | {"algorithm": v3.RESOURCE_ALGORITHM}
-    assert v3.decrypt(named, api_v3_keys).decode() == load(name)["expect"]["plaintext"]
+        sealed.decrypt(given["resource"], api_v3_keys)
+    named = given["resource"] | {"algorithm": sealed.ALGORITHM}
+    assert sealed.decrypt(named, api_v3_keys).decode() == load(name)["expect"]["plaintext"]
 
 
 @pytest.mark.parametrize("name", of_kind("v3_signature"))
@@ -222,7 +222,7 @@ def test_a_certificate_counts_only_within_its_validity(name):
 def test_within_the_validity_of_its_certificate_it_opens_to_its_plaintext(name):
     given, plaintext = load(name)["input"], load(name)["expect"]["plaintext"]
     resource = v3.strict_json(given["body"].encode(), "the body")["resource"]
-    assert v3.decrypt(resource, v3_merchant(name).api_v3_keys).decode() == plaintext
+    assert sealed.decrypt(resource, v3_merchant(name).api_v3_keys).decode() == plaintext
     if name == CUT:
         with pytest.raises(Malformed):
             parsed_v3(name, clock=IN_VALIDITY)
@@ -373,7 +373,7 @@ def contents(name):
         if load(name)["kind"] == "v2_notify_xml":
             return flatxml.parse_xml(given["body"].encode(), "xml")
         envelope = v3.strict_json(given["body"].encode(), "the body")
-        return v3.strict_json(v3.decrypt(envelope["resource"], [given["apiv3_key"].encode()]), "the resource")
+        return v3.strict_json(sealed.decrypt(envelope["resource"], [given["apiv3_key"].encode()]), "the resource")
     except NotificationError:
         return {}
 

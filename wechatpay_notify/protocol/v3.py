@@ -7,40 +7,26 @@ import base64
 import hashlib
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
-from functools import lru_cache
 from typing import Any
 
-from cryptography.exceptions import InvalidSignature, InvalidTag
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 
-from .errors import (
-    AlgorithmRefused,
-    Malformed,
-    Probe,
-    SignatureInvalid,
-    Stale,
-    Undecryptable,
-    UnknownSerial,
-    Unsigned,
-)
+from .errors import AlgorithmRefused, Malformed, Probe, SignatureInvalid, Stale, UnknownSerial, Unsigned
 from .moments import rfc3339
+from .sealed import decrypt
 from .types import Kind, Merchant, Notification
 
 SIGNATURE_TYPE = "WECHATPAY2-SHA256-RSA2048"
-RESOURCE_ALGORITHM = "AEAD_AES_256_GCM"
 PROBE_PREFIX = "WECHATPAY/SIGNTEST/"
-NONCE_BYTES = range(8, 129)
-"""What AES-GCM accepts as a nonce; WeChat sends 12 (protocol, 2.5)."""
 MAX_DEPTH = 32
 """Levels of JSON; documented resources have 5. From about 900 on Python's recursion limit stops whoever copies them."""
 
 _HEADERS = tuple(f"Wechatpay-{name}" for name in ("Timestamp", "Nonce", "Signature", "Serial", "Signature-Type"))
 _PADDING, _SHA256 = PKCS1v15(), SHA256()
-_cipher = lru_cache(maxsize=16)(AESGCM)
 _KINDS: dict[str, Kind] = {
     "TRANSACTION.SUCCESS": "payment",
     "TRANSACTION.FAIL": "payment",
@@ -103,35 +89,6 @@ def verify(headers: Mapping[str, str], body: bytes, merchant: Merchant, *, now: 
         raise SignatureInvalid("the signature is no base64") from error
     except InvalidSignature as error:
         raise SignatureInvalid(f"the signature does not verify with {key.serial}") from error
-
-
-def decrypt(resource: Mapping[str, Any], keys: Iterable[bytes]) -> bytes:
-    """Decrypt a `resource` object (protocol, 2.6) with the first APIv3 key that fits.
-
-    Raises AlgorithmRefused, Malformed, or Undecryptable when no key fits.
-    """
-    algorithm = resource.get("algorithm")
-    if algorithm != RESOURCE_ALGORITHM:
-        raise AlgorithmRefused(f"resource.algorithm is {str(algorithm)[:64]!r}", proven=True)
-    nonce, ciphertext = resource.get("nonce"), resource.get("ciphertext")
-    associated_data = resource.get("associated_data", "")
-    if associated_data is None:
-        associated_data = ""
-    if not (isinstance(nonce, str) and isinstance(ciphertext, str) and isinstance(associated_data, str)):
-        raise Malformed("resource.nonce, ciphertext or associated_data is missing or no text", proven=True)
-    try:
-        nonce_bytes, aad_bytes = nonce.encode(), associated_data.encode()
-        sealed = base64.b64decode(ciphertext, validate=True)
-    except ValueError as error:  # also lone surrogates
-        raise Malformed("resource.ciphertext is no base64, or resource has invalid text", proven=True) from error
-    if len(nonce_bytes) not in NONCE_BYTES:
-        raise Malformed(f"resource.nonce has {len(nonce_bytes)} bytes", proven=True)
-    for key in keys:
-        try:
-            return _cipher(key).decrypt(nonce_bytes, sealed, aad_bytes)
-        except InvalidTag:
-            continue
-    raise Undecryptable("AES-256-GCM: no configured APIv3 key opens the resource", proven=True)
 
 
 def strict_json(text: bytes, what: str) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from wechatpay_notify.protocol import v2, v3
 from wechatpay_notify.protocol.keys import DEVELOPMENT_SERIAL
 from wechatpay_notify.protocol.moments import BEIJING
+from wechatpay_notify.protocol.sealed import ALGORITHM
 from wechatpay_notify.protocol.types import SignType
 
 from .signed import Signed, xml
@@ -253,7 +254,7 @@ class Platform:
         sealed = AESGCM(self.api_v3_key.encode()).encrypt(nonce.encode(), plaintext, associated_data.encode())
         return {
             "original_type": "transaction",
-            "algorithm": v3.RESOURCE_ALGORITHM,
+            "algorithm": ALGORITHM,
             "ciphertext": base64.b64encode(sealed).decode(),
             "associated_data": associated_data,
             "nonce": nonce,
