@@ -9,6 +9,7 @@ import time_machine
 
 from tests.attacks import ATTACKER, NOTIFY, NUMBER, TRANSACTION, V2, altered, cases, fields_v2, genuine, genuine_v2
 from tests.settings import PLATFORM
+from wechatpay_notify import signals
 from wechatpay_notify.models import NotificationLog
 from wechatpay_notify.protocol import flatxml, v2
 from wechatpay_notify.protocol.errors import NotificationError
@@ -176,6 +177,35 @@ def test_t56_a_text_that_payers_see_is_no_notification_and_stays_within_the_budg
         for _ in range(9):
             assert b"FAIL" in PLATFORM.v2(OTHER_TEXTS[name]).post(client, NOTIFY).content
     assert NotificationLog.objects.count() <= 3
+
+
+WHOSE = {"appid": PLATFORM.appid, "mch_id": PLATFORM.mchid}
+REREAD = {
+    "all in the appid": (
+        "native QR code",
+        {"appid": f"{PLATFORM.appid}&mch_id={PLATFORM.mchid}&product_id=1&time_stamp=1"},
+    ),
+    "a code's time in the product": ("native QR code", WHOSE | {"product_id": "1&time_stamp=1"}),
+    "a link's time in the plan": ("contract link", WHOSE | {"plan_id": "1&timestamp=1"}),
+}
+
+
+@pytest.mark.parametrize(("name", "other"), cases(REREAD))
+def test_t55_t56_a_text_that_payers_see_cannot_be_read_as_a_notice(client, connect, settings, name, other):
+    told = connect(signals.notification_received)
+    settings.WECHATPAY_NOTIFY = settings.WECHATPAY_NOTIFY | {"REJECTED_LOG_PER_MINUTE": 3}
+    sign = v2.signature(OTHER_TEXTS[name], PLATFORM.api_v2_key, MD5)
+    assert v2.signature(other, PLATFORM.api_v2_key, MD5) == sign, "the attack itself must work"
+    with time_machine.travel(1_795_000_000, tick=False):
+        for _ in range(9):
+            assert b"FAIL" in xml(other | {"sign": sign}).post(client, NOTIFY).content
+    assert set(NotificationLog.objects.values_list("outcome", "verified")) == {("malformed", False)}
+    assert NotificationLog.objects.count() <= 3
+    assert not told.calls
+
+
+def test_t56_a_payments_attach_may_hold_a_time(accept):
+    accept(genuine_v2(attach="uid=1&timestamp=1795000000&time_stamp=2"))
 
 
 @pytest.mark.parametrize("value", [" ", " padded ", "\ttab", "line\nfeed", "\u00a0"], ids=ascii)

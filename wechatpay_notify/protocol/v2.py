@@ -35,10 +35,14 @@ _MONEY_FIELDS = (
 )
 _PAYMENT_MARKS = frozenset({"out_trade_no", "combine_out_trade_no", "total_fee"})
 _HEX = re.compile(r"[0-9A-Fa-f]+")
-_RESPLIT = re.compile(f"&(?:{'|'.join(_MONEY_FIELDS)})=")
-"""The string to sign is not injective: such a value could be re-read as other fields under the same sign."""
-_SIGNED_FOR_PAYERS = frozenset({"timeStamp", "timestamp", "time_stamp"})
+_SIGNED_FOR_PAYERS = ("timeStamp", "timestamp", "time_stamp")
 """Texts under the same key that payers see (paySign, product codes, contract links) carry one; no notice does."""
+_REREAD = {
+    "payment": re.compile(f"&(?:{'|'.join(_MONEY_FIELDS)})="),
+    "event": re.compile(f"&(?:{'|'.join(_MONEY_FIELDS + _SIGNED_FOR_PAYERS)})="),
+}
+"""The string to sign is not injective: such a value could be re-read as other fields under the same sign. A payment's
+attach may hold a timestamp; no text that payers see has the fields of a payment."""
 
 
 def parse_notification(headers: Mapping[str, str], body: bytes, merchant: Merchant, *, now: float) -> Notification:
@@ -51,15 +55,11 @@ def parse_notification(headers: Mapping[str, str], body: bytes, merchant: Mercha
     if "req_info" in fields and "sign" not in fields:
         return _refund(fields, merchant)
     signed = verify(fields, merchant)
-    for name, value in fields.items():
-        if "&" in value and _RESPLIT.search(value):
-            raise Malformed(f"{name} contains text that could be re-read as another field", proven=True)
-    if _SIGNED_FOR_PAYERS & fields.keys() or not (fields.get("mch_id") or fields.get("combine_mch_id")):
-        # Not proven: a payer could send it again and again, so it has to stay within the budget.
-        raise Malformed("a text signed for payers, or without mch_id: no notice")
+    kind = _kind(fields)
+    _check_reading(fields, _REREAD[kind])
     return Notification(
         version="v2",
-        kind=_kind(fields),
+        kind=kind,
         notification_id="",
         event_type="",
         resource=fields,
@@ -109,6 +109,15 @@ def _joined(fields: Mapping[str, str | None]) -> bytes:
     # Unknown fields are signed too; the order is ASCII, so that A_upper comes before appid.
     parts = [f"{name}={value}" for name, value in sorted(fields.items()) if name != "sign" and value]
     return "&".join(parts).encode()
+
+
+def _check_reading(fields: Mapping[str, str], reread: re.Pattern[str]) -> None:
+    """Refuse what is under our key and no notice. Not proven: a payer could send it again and again."""
+    for name, value in fields.items():
+        if "&" in value and reread.search(value):
+            raise Malformed(f"{name} contains text that could be re-read as another field")
+    if not fields.keys().isdisjoint(_SIGNED_FOR_PAYERS) or not (fields.get("mch_id") or fields.get("combine_mch_id")):
+        raise Malformed("a text signed for payers, or without mch_id: no notice")
 
 
 def _refund(fields: Mapping[str, str], merchant: Merchant) -> Notification:
