@@ -6,6 +6,7 @@ First the fact, then the telling: what happened is committed before any receiver
 import ipaddress
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from django.db import router
 from django.db.utils import Error as DatabaseFailure
@@ -18,7 +19,7 @@ from .judgement import HostError
 from .log import logger, report, warn
 from .models import NotificationLog
 from .outcomes import OUTCOMES, Outcome
-from .protocol import moments, results, v2, v3
+from .protocol import answers, moments, results, v2, v3
 from .protocol.errors import Malformed, NotificationError, TooLarge
 from .protocol.results import storable
 from .protocol.types import Merchant, Notification, PaymentResult, RefundResult, Result, Version
@@ -34,6 +35,14 @@ ALERTED = refusals.CODES - {"probe"} | {"wrong_merchant"}
 """Outcomes told to notification_rejected. Probes are expected; money that was refused has payment_unexpected."""
 
 
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What WeChat is answered: the outcome decides the status, `content` is the body in the form of its version."""
+
+    outcome: Outcome
+    content: str
+
+
 def receive(
     version: Version,
     headers: Mapping[str, str],
@@ -41,8 +50,8 @@ def receive(
     config: MerchantConfig,
     *,
     remote_addr: str | None = None,
-) -> Outcome:
-    """Take one request of WeChat's from its bytes (None: too many) to the outcome that decides the answer.
+) -> Reply:
+    """Take one request of WeChat's from its bytes (None: too many) to the answer.
 
     Raises nothing.
     """
@@ -76,7 +85,7 @@ def receive(
     report(row, outcome)
     if code in ALERTED and row.pk is not None:
         notification_rejected.send_robust(sender=NotificationLog, notification=row, outcome=code)
-    return outcome
+    return Reply(outcome, _content(version, row, outcome.word))
 
 
 def looks_like(body: bytes) -> Version:
@@ -109,6 +118,13 @@ def _take(result: Result, confirmed_by: str) -> str:
     except (HostError, DatabaseFailure) as error:
         warn("a query answer could not be recorded", error)
         return "unavailable"
+
+
+def _content(version: Version, row: NotificationLog, word: str) -> str:
+    """The answer's body."""
+    if version == "v2" and row.verified and v2.holds_event(bytes(row.body)):
+        return answers.event(word)
+    return answers.plain(version, word)
 
 
 def _row(

@@ -8,13 +8,14 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.http import HttpRequest, HttpResponse, JsonResponse, UnreadablePostError
+from django.http import HttpRequest, HttpResponse, UnreadablePostError
 from django.views import View
 
 from . import processing
 from .conf import DEFAULT_ALIAS, conf
 from .log import logger
-from .outcomes import OUTCOMES, Outcome
+from .outcomes import OUTCOMES
+from .protocol import answers
 from .protocol.errors import Misconfigured
 from .protocol.flatxml import MAX_XML_BYTES
 from .protocol.types import Version
@@ -51,16 +52,17 @@ class NotifyView(View):
         except Misconfigured as error:
             numbers = {"outcome": "misconfigured", "merchant": alias[:64]}
             logger.error("%s", ascii(error.detail)[:200], extra=numbers)
-            return _answer(version, OUTCOMES["misconfigured"])
+            return _plain(version, "misconfigured")
         except Exception:
             numbers = {"outcome": "unavailable", "merchant": alias[:64]}
             logger.warning("the merchant provider raised for %s", ascii(alias)[:64], exc_info=True, extra=numbers)
-            return _answer(version, OUTCOMES["unavailable"])
+            return _plain(version, "unavailable")
         if config is None or not taken:
             logger.info("no merchant %s that takes %s", ascii(alias)[:64], version)
-            return _respond(version, 404, "rejected")
+            return _respond(version, 404, answers.plain(version, "rejected"))
         sender = request.META.get("REMOTE_ADDR")
-        return _answer(version, processing.receive(version, request.headers, body, config, remote_addr=sender))
+        reply = processing.receive(version, request.headers, body, config, remote_addr=sender)
+        return _respond(version, reply.outcome.http_status(version), reply.content)
 
 
 class V2NotifyView(NotifyView):
@@ -91,14 +93,11 @@ def _read(request: HttpRequest, limit: int) -> tuple[bytes, bytes | None]:
     return body[:START], None if too_large or len(body) > limit else body
 
 
-def _answer(version: Version, outcome: Outcome) -> HttpResponse:
-    return _respond(version, outcome.http_status(version), outcome.word)
+def _plain(version: Version, code: str) -> HttpResponse:
+    outcome = OUTCOMES[code]
+    return _respond(version, outcome.http_status(version), answers.plain(version, outcome.word))
 
 
-def _respond(version: Version, status: int, word: str) -> HttpResponse:
-    """WeChat's two forms of answer (protocol, 1.9 and 2.8); `word` "" is success."""
-    if version == "v2":
-        code, message = ("FAIL", word) if word else ("SUCCESS", "OK")
-        text = f"<xml><return_code><![CDATA[{code}]]></return_code><return_msg><![CDATA[{message}]]></return_msg></xml>"
-        return HttpResponse(text, status=status, content_type="text/xml")
-    return JsonResponse({"code": "FAIL", "message": word} if word else {"code": "SUCCESS"}, status=status)
+def _respond(version: Version, status: int, content: str) -> HttpResponse:
+    # Bytes: text would be encoded by the host's DEFAULT_CHARSET.
+    return HttpResponse(content.encode(), status=status, content_type=answers.CONTENT_TYPES[version])

@@ -4,6 +4,7 @@ Never reads what two parsers could read differently.
 """
 
 import re
+from collections.abc import Mapping
 from typing import Any
 from xml.parsers import expat
 
@@ -17,6 +18,8 @@ MAX_FIELDS = 300
 MAX_TAGS = 4 * MAX_FIELDS
 """"<" of as many fields: two tags and a CDATA each, and room for the root."""
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.\-]*")
+_TEXT = re.compile("[\t\n\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]*")
+"""Characters that XML can carry, without CR: who reads one back gets LF, and a sign over it would not hold."""
 
 
 def parse_xml(body: bytes, root: str) -> dict[str, str]:
@@ -47,6 +50,15 @@ def parse_xml(body: bytes, root: str) -> dict[str, str]:
         if not _NAME.fullmatch(name) or not (value is None or isinstance(value, str)):
             raise Malformed(f"element {name[:64]!r} is repeated, nested, namespaced or has attributes")
     return {name: value for name, value in content.items() if value}
+
+
+def write_xml(fields: Mapping[str, str]) -> str:
+    """`<xml>` around these children, to be read back as they are. Raises TypeError or ValueError for what cannot be."""
+    for name, value in fields.items():
+        if not (_NAME.fullmatch(name) and _TEXT.fullmatch(value)):
+            raise ValueError(f"{name[:64]!a} is no name of an element, or its value no text of XML")
+    children = ((name, value.replace("]]>", "]]]]><![CDATA[>")) for name, value in fields.items())
+    return f"<xml>{''.join(f'<{name}><![CDATA[{value}]]></{name}>' for name, value in children)}</xml>"
 
 
 def _refuse(*_: object) -> None:

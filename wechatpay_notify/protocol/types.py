@@ -56,13 +56,13 @@ class Notification:
     version: Version
     kind: Kind
     notification_id: str
-    """v3 envelope `id`; "" in v2, which has none."""
+    """v3 envelope `id`; v2: the `event_id` beside an event_ciphertext, else ""."""
     event_type: str
-    """v3 envelope `event_type`; "" in v2."""
+    """v3 envelope `event_type`. v2: that of an event_ciphertext, a name by shape (`v2.SCAN` …), else ""."""
     resource: Mapping[str, Any] = field(repr=False)
-    """v3: the decrypted JSON object. v2: element name → text, `sign` included."""
+    """v3: the decrypted JSON object. v2: element name → text, `sign` included; of an event_ciphertext what it holds."""
     created_at: datetime | None
-    """v3 envelope `create_time`: when WeChat first made this notification."""
+    """v3 envelope `create_time`, v2 `event_create_time`: when WeChat first made this notification."""
     digest: str
     """SHA-256 (hex) of what was signed and meant; the same for every redelivery of a v2 notice."""
 

@@ -282,6 +282,43 @@ class Platform:
         sign = v2.signature(fields, self.api_v2_key, sign_type)
         return xml(dict(fields) | {"sign": sign})
 
+    def event_v2(
+        self,
+        event_type: str,
+        fields: Mapping[str, str],
+        *,
+        event_id: str = "",
+        sign_type: SignType = "HMAC-SHA256",
+        **outer: str,
+    ) -> Signed:
+        """A v2 notice of deposit-free rental or stay: encrypts `fields`, signs the whole; `outer` replaces elements."""
+        sealed = self.encrypt(xml(fields).body, associated_data="")
+        notice = {
+            "mch_id": self.mchid,
+            "appid": self.appid,
+            "algorithm": sign_type,
+            "nonce_str": uuid.uuid4().hex,
+            "event_id": event_id or str(uuid.uuid4()),
+            "event_create_time": datetime.now(BEIJING).strftime("%Y%m%d%H%M%S"),
+            "event_type": event_type,
+            "event_algorithm": sealed["algorithm"],
+            "event_nonce": sealed["nonce"],
+            "event_ciphertext": sealed["ciphertext"],
+        }
+        return self.v2(notice | outer, sign_type=sign_type)
+
+    def scan_v2(self, product_id: str, *, sign_type: SignType = "MD5", **fields: str) -> Signed:
+        """A v2 question: a product code was scanned, what is to be paid? `fields` replace or add elements."""
+        question = {
+            "appid": self.appid,
+            "openid": OPENID,
+            "mch_id": self.mchid,
+            "is_subscribe": "N",
+            "nonce_str": uuid.uuid4().hex,
+            "product_id": product_id,
+        }
+        return self.v2(question | fields, sign_type=sign_type)
+
 
 def transaction_number() -> str:
     """A transaction number of WeChat's form: 28 digits."""
