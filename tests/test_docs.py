@@ -21,14 +21,14 @@ from docutils.core import publish_parts
 from docutils.writers.html5_polyglot import Writer
 
 from tests.shop.models import Shipment
-from tests.test_events import QUESTIONS
 from wechatpay_notify import checks, signals
 from wechatpay_notify.conf import DEFAULTS, MERCHANT_SETTINGS
 from wechatpay_notify.events import EVENTS as MEANINGS
 from wechatpay_notify.management.commands.wechatpay_simulate import Command as Simulate
 from wechatpay_notify.models import Discrepancy, Order
 from wechatpay_notify.outcomes import OUTCOMES
-from wechatpay_notify.protocol import v3
+from wechatpay_notify.protocol import v2, v3
+from wechatpay_notify.questions import QUESTIONS
 from wechatpay_notify.testing import Platform
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -94,7 +94,7 @@ class Host:
                 "Account": one_row(public_key_id=WECHAT.serial, **account),
             },
             "shop.wechat": {
-                "place_order": lambda **order: self.placed.append(order),
+                "place_order": lambda **order: self.placed.append(order) or "wx1",
                 "query_order": lambda out_trade_no: WECHAT.payment_resource(out_trade_no, 9900),
             },
             "shop.warehouse": {"announce": lambda number, request_id: self.placed.append((number, request_id))},
@@ -255,7 +255,7 @@ def test_the_checks_table_is_the_codes_own():
 
 
 def test_the_table_of_events_is_the_codes_own():
-    kinds = v3._KINDS | {"TRANSACTION.FAIL": "payment failed"} | dict.fromkeys(QUESTIONS | {"v2.SCAN"}, "question")
+    kinds = v3._KINDS | {"TRANSACTION.FAIL": "payment failed"} | dict.fromkeys(QUESTIONS, "question")
     listed = re.findall(r'^   "``(.+)``", "(.+)", "(.+)", "(.+)"$', text_of("docs/notifications.rst"), re.MULTILINE)
     assert listed == [(name, *meant, kinds.get(name, "received")) for name, meant in MEANINGS.items()]
     assert {row[0] for row in table("docs/notifications.rst", "kinds")} == {row[-1] for row in listed}
@@ -263,6 +263,29 @@ def test_the_table_of_events_is_the_codes_own():
 
 def test_the_table_of_reasons_is_the_codes_own():
     assert {row[0] for row in table("docs/signals.rst", "reasons")} == set(Discrepancy.Reason.values)
+
+
+def test_the_table_of_questions_is_the_codes_own():
+    assert {name: api for name, api, _ in table("docs/questions.rst", "questions")} == QUESTIONS
+
+
+def test_the_table_of_v2_events_is_the_codes_own():
+    assert {row[0] for row in table("docs/signals.rst", "v2-events")} == {name for name, _ in v2._SHAPES}
+
+
+@pytest.mark.django_db
+def test_the_sample_answers_are_sent(host, client, shipped):
+    host.run("docs/questions.rst")
+    resource = {"mchid": WECHAT.mchid, "contract_id": "1"}
+    response = WECHAT.v3("ENTRUST.TERMINATE_RETENTION", resource).post(client, "/wechatpay/notify/")
+    assert response.json()["coupon_info"]["coupon_id"] == "for-1"
+    assert "卖完了" in WECHAT.scan_v2("P-2").post(client, "/wechatpay/notify/").content.decode()
+    scan = WECHAT.scan_v2("P-1")
+    answers = [scan.post(client, "/wechatpay/notify/").content for _ in range(2)]
+    assert all(b"<prepay_id><![CDATA[wx1]]></prepay_id>" in answer for answer in answers)
+    order = Order.objects.get()
+    assert WECHAT.payment_v2(order.out_trade_no, 9900).post(client, "/wechatpay/notify/").status_code == 200
+    assert shipped.calls[0]["order"] == order
 
 
 EVENTS = {

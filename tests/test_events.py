@@ -13,6 +13,7 @@ from wechatpay_notify import signals
 from wechatpay_notify.events import EVENTS, meaning
 from wechatpay_notify.models import Discrepancy, NotificationLog, Order
 from wechatpay_notify.protocol import v3
+from wechatpay_notify.questions import QUESTIONS
 from wechatpay_notify.testing import OPENID
 
 pytestmark = pytest.mark.django_db
@@ -28,14 +29,7 @@ V2_NAMES = {
     "transaction-success": "",
 }
 """Those of v2 that name no type, and what we call them; payments and refunds are known by their shape."""
-QUESTIONS = {
-    "CROSS_BORDER_PAY.GET_MCH_INFO",
-    "ENTRUST.TERMINATE_INQUIRY",
-    "ENTRUST.TERMINATE_RETENTION",
-    "PARKING_FEE.QUERY_TRANS_INFO",
-}
-"""WeChat waits for the body of the answer to these."""
-NEWS = sorted(V3.keys() - v3._KINDS.keys() - QUESTIONS)
+NEWS = sorted(V3.keys() - v3._KINDS.keys() - QUESTIONS.keys())
 """What is stored and told, and nothing else: neither money nor a question."""
 
 AMOUNT = 100

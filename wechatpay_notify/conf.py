@@ -17,11 +17,12 @@ from django.utils.module_loading import import_string
 
 from .protocol import keys
 from .protocol.errors import Misconfigured
-from .protocol.types import ExpectedOrder, Merchant, PlatformKey, Result, SignType, Version
+from .protocol.types import ExpectedOrder, Merchant, Notification, PlatformKey, Result, SignType, Version
 
 DEFAULTS: dict[str, Any] = {
     "MERCHANTS": {},
     "ORDER_RESOLVER": None,
+    "ANSWERS": {},
     "DELIVERY": "inline",
     "INLINE_SECONDS": 3,
     "BASE_URL": None,
@@ -120,6 +121,12 @@ class Conf:
         resolver: Resolver | None = _callable(self.ORDER_RESOLVER)
         return resolver
 
+    @cached_property
+    def answers(self) -> dict[str, Callable[[Notification], Any] | None]:
+        """Event type of a question → what answers it. Whatever the host's module raises comes through."""
+        given = self.ANSWERS
+        return {name: _callable(value) for name, value in given.items()} if isinstance(given, Mapping) else {}
+
     def merchant(self, alias: str) -> MerchantConfig | None:
         """The merchant behind a URL alias, or None. Whatever the host's callable raises comes through."""
         if self.merchant_for is None:
@@ -132,7 +139,7 @@ class Conf:
         return next((config.merchant for config in self.merchants.values() if config.merchant.mchid == mchid), None)
 
     def reset(self) -> None:
-        for name in ("merchants", "merchant_for", "order_resolver"):
+        for name in ("merchants", "merchant_for", "order_resolver", "answers"):
             self.__dict__.pop(name, None)
 
 

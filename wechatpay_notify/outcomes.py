@@ -74,8 +74,9 @@ _ROWS = (
         "retry",
         logging.ERROR,
         _(
-            "The payment is recorded, but nothing is connected to payment_confirmed. Import the module with the "
-            "receiver in your AppConfig.ready(); the next notification then runs it."
+            "It is stored, but nobody is there to take it. A payment: connect a receiver to payment_confirmed and "
+            "import its module in your AppConfig.ready(). A question (see the detail): name a callable for its event "
+            'type in WECHATPAY_NOTIFY["ANSWERS"]. WeChat sends again.'
         ),
     ),
     Outcome(
@@ -137,7 +138,10 @@ _ROWS = (
         503,
         "retry",
         logging.WARNING,
-        _("The database, ORDER_RESOLVER or the merchant provider failed. Nothing was confirmed; WeChat sends again."),
+        _(
+            "The database, or a callable of yours (ORDER_RESOLVER, ANSWERS, the merchant provider) failed: see the "
+            "detail and the log. Nothing was confirmed; WeChat sends again."
+        ),
         keeps_status=True,
     ),
     _refusal(errors.Misconfigured, 503, "retry", logging.ERROR),

@@ -12,7 +12,7 @@ from django.db import router
 from django.db.utils import Error as DatabaseFailure
 from django.utils import timezone
 
-from . import refusals
+from . import questions, refusals
 from .conf import MerchantConfig, conf
 from .contention import is_writer_busy
 from .judgement import HostError
@@ -58,7 +58,7 @@ def receive(
     started = time.monotonic()
     row = _row(version, headers, body or b"", config.merchant.alias, remote_addr)
     refused: NotificationError | None = None
-    code = ""
+    code = answered = ""
     try:
         if body is None:
             raise TooLarge("the body was not read to its end")
@@ -70,11 +70,15 @@ def receive(
         _describe(row, notification)
         found = results.read(notification)
         _number(row, notification, found)
+        answered = questions.ask(notification, merchant)
         code = Settlement(merchant, notification, row, started).run(found)
     except NotificationError as error:
         # Without its frames, and outside of this clause: error reports show the locals of both, keys among them.
         refused = error.with_traceback(None)
         refused.__cause__ = refused.__context__ = None
+    except questions.Unanswered as error:
+        row.detail = storable(error.detail)[:500]
+        code = _store(row, error.code, started)
     except (HostError, DatabaseFailure) as error:
         code = _fail(row, "unavailable", error, started)
     except Exception as error:
@@ -85,7 +89,7 @@ def receive(
     report(row, outcome)
     if code in ALERTED and row.pk is not None:
         notification_rejected.send_robust(sender=NotificationLog, notification=row, outcome=code)
-    return Reply(outcome, _content(version, row, outcome.word))
+    return Reply(outcome, answered if answered and not outcome.word else _content(version, row, outcome.word))
 
 
 def looks_like(body: bytes) -> Version:
@@ -121,7 +125,7 @@ def _take(result: Result, confirmed_by: str) -> str:
 
 
 def _content(version: Version, row: NotificationLog, word: str) -> str:
-    """The answer's body."""
+    """The answer's body where the host has no say in it."""
     if version == "v2" and row.verified and v2.holds_event(bytes(row.body)):
         return answers.event(word)
     return answers.plain(version, word)
@@ -169,21 +173,25 @@ def _number(row: NotificationLog, notification: Notification, found: tuple[Resul
 def _refuse(row: NotificationLog, error: NotificationError, started: float) -> str:
     """Store a refused request, an unproven one within its budget."""
     row.detail, row.verified = storable(error.detail)[:500], error.proven
-    using = router.db_for_write(NotificationLog)
     if not error.proven:
         counted = refusals.count()
         if counted > conf.REJECTED_LOG_PER_MINUTE:
             return error.code
         if counted == 1:
-            refusals.prune(using)
+            refusals.prune(router.db_for_write(NotificationLog))
         refusals.prepare(row)
-    answer(row, error.code, started)
+    return _store(row, error.code, started)
+
+
+def _store(row: NotificationLog, code: str, started: float) -> str:
+    """Store what is answered with a failure in any case."""
+    answer(row, code, started)
     try:
-        row.save(using=using, force_insert=True)
-    except DatabaseFailure as error_again:
-        warn("a refused request could not be stored", error_again)
+        row.save(using=router.db_for_write(NotificationLog), force_insert=True)
+    except DatabaseFailure as error:
+        warn("a refused request could not be stored", error)
         row.pk = None
-    return error.code
+    return code
 
 
 def _fail(row: NotificationLog, code: str, error: Exception, started: float) -> str:

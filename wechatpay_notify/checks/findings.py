@@ -18,9 +18,11 @@ def in_production() -> bool:
     return not settings.DEBUG and not hasattr(mail, "outbox")
 
 
-def unknown_names(code: str, where: str, given: Iterable[object], known: tuple[str, ...]) -> Findings:
+def unknown_names(
+    code: str, where: str, given: Iterable[object], known: tuple[str, ...], what: str = "setting"
+) -> Findings:
     for name in map(str, given):
         if name not in known:
             near = get_close_matches(name.upper(), known, n=1)
             mend = f"Did you mean {near[0]}?" if near else f"Known are {', '.join(known)}."
-            yield code, f"{where} has an unknown setting {name[:64]!r}; it does nothing.", mend
+            yield code, f"{where} has an unknown {what} {name[:64]!r}; it does nothing.", mend

@@ -10,6 +10,7 @@ from django.urls import NoReverseMatch
 from django.utils.module_loading import import_string
 
 from wechatpay_notify.conf import DEFAULTS, ONLY_DEFAULT, conf
+from wechatpay_notify.questions import QUESTIONS
 from wechatpay_notify.urls import InvalidNotifyURL, notify_url
 
 from .findings import Findings, unknown_names
@@ -47,17 +48,36 @@ def _setting() -> Findings:
 def _callables() -> Findings:
     provider = conf.MERCHANTS if isinstance(conf.MERCHANTS, str) else None
     for name, given in (("MERCHANTS", provider or None), ("ORDER_RESOLVER", conf.ORDER_RESOLVER)):
-        problem = _uncallable(given)
-        if problem:
-            yield (
-                "E004",
-                f'WECHATPAY_NOTIFY["{name}"] {problem}.',
-                'Give a module-level function or its dotted path, like "shop.payments.function".',
-            )
+        if given is not None:
+            yield from _uncallable(f'WECHATPAY_NOTIFY["{name}"]', given)
 
 
-def _uncallable(given: object) -> str:
-    if given is None or callable(given):
+def _answers() -> Findings:
+    where, given = 'WECHATPAY_NOTIFY["ANSWERS"]', conf.configured("ANSWERS")
+    if not isinstance(given, Mapping):
+        yield (
+            "E025",
+            f"{where} is a {type(given).__name__}, not a dict: questions are answered 503.",
+            'Give a dict event type → function or its dotted path: {"v2.SCAN": "shop.qr.prepay"}.',
+        )
+        return
+    yield from unknown_names("E026", where, given, tuple(QUESTIONS), "event type")
+    for name, function in given.items():
+        yield from _uncallable(f'{where}["{str(name)[:64]}"]', function)
+
+
+def _uncallable(where: str, given: object) -> Findings:
+    problem = _problem(given)
+    if problem:
+        yield (
+            "E004",
+            f"{where} {problem}.",
+            'Give a module-level function or its dotted path, like "shop.payments.function".',
+        )
+
+
+def _problem(given: object) -> str:
+    if callable(given):
         return ""
     if not isinstance(given, str):
         return f"is a {type(given).__name__}, not callable"
@@ -137,4 +157,4 @@ def _base_url() -> Findings:
             return  # the URLs are not included: a warning of its own
 
 
-CHECKS = (_setting, _callables, _only_default, _inline_seconds, _timestamp_tolerance, _counts, _base_url)
+CHECKS = (_setting, _callables, _answers, _only_default, _inline_seconds, _timestamp_tolerance, _counts, _base_url)

@@ -6,7 +6,7 @@ Never writes a fact and never locks; what it saw is checked again by the compare
 from wechatpay_notify.protocol.types import Merchant, Notification, RefundResult, Result
 
 from .events import judge_event
-from .orders import HEALED_BY_CONFIRMATION
+from .orders import HEALED_BY_CONFIRMATION, not_ours
 from .payments import already_paid, healed_by, judge_payment
 from .refunds import REFUND_SIGNALS, judge_refund
 from .verdict import HostError, Verdict
@@ -20,6 +20,7 @@ __all__ = [
     "healed_by",
     "judge",
     "judge_event",
+    "not_ours",
 ]
 
 

@@ -38,15 +38,14 @@ _REFUNDED = (
 )
 
 
-def stranger(result: Result, merchant: Merchant, mchid: str) -> str:
-    """Why this payment or refund is not the merchant's, "" if it is. `mchid` is who has to be this merchant."""
-    if mchid != merchant.mchid:
+def not_ours(merchant: Merchant, *, mchid: str | None, appid: str | None, sub_mchid: str | None) -> str:
+    """Why these are not the merchant's, "" if they are. What is None was not named, and is not compared."""
+    if mchid not in (None, merchant.mchid):
         return f"mchid is {mchid[:32]!r}, configured is {merchant.mchid!r}"
-    names_one = result.appid or isinstance(result, PaymentResult)
-    if merchant.appids is not None and names_one and result.appid not in merchant.appids:
-        return f"appid {result.appid!r} is not in APPIDS"
-    if merchant.sub_mchids is not None and result.sub_mchid not in merchant.sub_mchids:
-        return f"sub_mchid {result.sub_mchid!r} is not in SUB_MCHIDS"
+    if merchant.appids is not None and appid is not None and appid not in merchant.appids:
+        return f"appid {appid[:32]!r} is not in APPIDS"
+    if merchant.sub_mchids is not None and sub_mchid is not None and sub_mchid not in merchant.sub_mchids:
+        return f"sub_mchid {sub_mchid[:32]!r} is not in SUB_MCHIDS"
     return ""
 
 

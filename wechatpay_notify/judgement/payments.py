@@ -68,7 +68,7 @@ def _stranger(result: PaymentResult, merchant: Merchant, notification: Notificat
         tenant = conf.merchant_by_number(result.mchid)
         if notification.version == "v2" and tenant is not None and tenant.mchid != merchant.mchid:
             return f"sub order of {result.mchid}, a merchant of its own here, under the key of {merchant.mchid}"
-    return orders.stranger(result, merchant, mchid)
+    return orders.not_ours(merchant, mchid=mchid, appid=result.appid, sub_mchid=result.sub_mchid)
 
 
 def _not_as_ordered(result: PaymentResult, order: Order, merchant: Merchant) -> str:

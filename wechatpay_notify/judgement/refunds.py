@@ -23,7 +23,7 @@ REFUND_SIGNALS = {
 
 def judge_refund(result: RefundResult, merchant: Merchant, using: str) -> Verdict:
     """Compare one refund with the merchant, the order and what is known of it. Raises HostError."""
-    stranger = orders.stranger(result, merchant, result.mchid)
+    stranger = orders.not_ours(merchant, mchid=result.mchid, appid=result.appid or None, sub_mchid=result.sub_mchid)
     if stranger:
         return Verdict(result=result, outcome="wrong_merchant", detail=stranger)
     found = orders.find(result, using) or orders.resolve(result, using)

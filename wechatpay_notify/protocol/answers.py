@@ -1,12 +1,14 @@
 """Answers: the texts by which WeChat knows that a notification was received, or that it must be sent again.
 
-Never says more than the outcome's word.
+Never says more than the outcome's word; what a question is answered is the host's to say.
 """
 
 import json
+from collections.abc import Mapping
 
 from .flatxml import write_xml
-from .types import Version
+from .types import Merchant, Notification, Version
+from .v2 import signature, verify
 
 CONTENT_TYPES: dict[Version, str] = {"v2": "text/xml", "v3": "application/json"}
 
@@ -22,6 +24,25 @@ def event(word: str) -> str:
     """The answer of a v2 notice with event_ciphertext: of its two documented forms both (protocol, 1.7)."""
     returned = _returned(word)
     return write_xml({"code": returned["return_code"], "message": returned["return_msg"]} | returned)
+
+
+def scan(question: Notification, fields: Mapping[str, str], merchant: Merchant, *, nonce: str) -> str:
+    """The answer of a scanned product code (protocol, 1.5), signed by the key and algorithm that signed the question.
+
+    `fields` has the `prepay_id`, or an `err_code_des` for the user to read. Raises TypeError or ValueError for others.
+    """
+    if not (fields.get("prepay_id") or fields.get("err_code_des")):
+        raise ValueError("the answer to a scanned code has a prepay_id, or an err_code_des")
+    answer = dict(fields) | {
+        "return_code": "SUCCESS",
+        "result_code": "FAIL" if fields.get("err_code_des") else "SUCCESS",
+        "appid": question.resource["appid"],
+        "mch_id": question.resource["mch_id"],
+        "nonce_str": nonce,
+    }
+    write_xml(answer)  # what cannot be written has to raise here: an error report of signature() would show the key
+    proof = verify(question.resource, merchant)
+    return write_xml(answer | {"sign": signature(answer, proof.key, proof.algorithm)})
 
 
 def _returned(word: str) -> dict[str, str]:
