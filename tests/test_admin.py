@@ -12,24 +12,29 @@ from django.utils import timezone
 
 import tests.urls
 from tests.settings import PLATFORM
+from wechatpay_notify import signals
 from wechatpay_notify.admin import NotificationLogAdmin, OrderAdmin
-from wechatpay_notify.models import Discrepancy, NotificationLog, Order, SignalDelivery
+from wechatpay_notify.models import Discrepancy, NotificationLog, Order, Refund, SignalDelivery
 from wechatpay_notify.outcomes import OUTCOMES
 from wechatpay_notify.testing import OPENID, xml
+from wechatpay_notify.testing.platform import refund_number
 
 pytestmark = pytest.mark.django_db
 
-MODELS = [Order, NotificationLog, SignalDelivery, Discrepancy]
+MODELS = [Order, NotificationLog, SignalDelivery, Discrepancy, Refund]
 NOTIFY = "/wechatpay/notify/"
 PAID, REPEATED, SHORT, UNKNOWN, FAILING = "SHOP-1001", "SHOP-1002", "SHOP-1003", "SHOP-1004", "SHOP-1005"
-TRANSACTION = "4200000000202611220000000001"
+REFUNDED, WAITING = "SHOP-1006", "SHOP-1007"
+TRANSACTION, REFUNDED_OF = "4200000000202611220000000001", "4200000000202611220000000006"
+BACK, STUCK, CLOSED, TOO_MUCH, EARLY = "R-1", "R-2", "R-3", "R-4", "R-5"
 MASKED = "oUpF…eS6o"
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>{{ 7|add:7 }}\u202egpj.exe\u200b\x1b[31m"
 
 
 def fill(client, receiver):
     """One of everything that an admin has to show, really sent."""
-    for number, amount in ((PAID, 1234), (REPEATED, 500), (SHORT, 1000), (FAILING, 700)):
+    amounts = {PAID: 1234, REPEATED: 500, SHORT: 1000, FAILING: 700, REFUNDED: 900, WAITING: 900}
+    for number, amount in amounts.items():
         Order.objects.expect(out_trade_no=number, amount=amount, reference=f"cart-{number}")
     paid = PLATFORM.payment_v3(PAID, 1234, transaction_id=TRANSACTION, notification_id="EV-1001", attach="table 7")
     paid.post(client, NOTIFY)
@@ -43,7 +48,18 @@ def fill(client, receiver):
     PLATFORM.v3(
         "COUPON.USE", {"stock_id": "9", "consume_information": {"sub_openid": OPENID}}, notification_id="EV-1006"
     ).post(client, NOTIFY)
+    PLATFORM.payment_v3(REFUNDED, 900, transaction_id=REFUNDED_OF).post(client, NOTIFY)
+    for number, amount, status in ((BACK, 200, "SUCCESS"), (STUCK, 300, "ABNORMAL"), (CLOSED, 400, "CLOSED")):
+        refund(number, amount, status).post(client, NOTIFY)
+    refund(TOO_MUCH, 401).post(client, NOTIFY)
+    refund(EARLY, 900, order=WAITING, transaction_id=TRANSACTION[::-1]).post(client, NOTIFY)
     NotificationLog.objects.filter(notification_id="EV-1005").update(http_status=None, outcome="", duration_ms=None)
+
+
+def refund(number, amount, status="SUCCESS", order=REFUNDED, transaction_id=REFUNDED_OF):
+    """A refund notification of an order of 900 fen."""
+    numbers = {"transaction_id": transaction_id, "out_refund_no": number}
+    return PLATFORM.refund_v3(order, amount, total=900, status=status, **numbers)
 
 
 @pytest.fixture
@@ -85,6 +101,11 @@ def fields_of(html):
     """What a page says in each of its fields, by label."""
     rows = re.findall(r"<label[^>]*>(.*?)</label>.*?<div class=\"readonly\">(.*?)</div>", html, re.DOTALL)
     return {text_of(label).strip(" :"): text_of(value).strip() for label, value in rows}
+
+
+def panels_of(html):
+    """The titles of the panels of a page."""
+    return re.findall(r'id="wechatpay-panel-\d+">(.*?)</h2>', html)
 
 
 def listed(client, model, **query):
@@ -172,10 +193,26 @@ def test_a_notification_is_found_by_each_of_its_numbers(admin_client, filled, nu
     assert len(found) < NotificationLog.objects.count()
 
 
-def test_a_notification_is_found_by_its_refund_number(admin_client, filled):
-    row = log(notification_id="EV-1006")
-    NotificationLog.objects.filter(pk=row.pk).update(out_refund_no="R-77")
-    assert listed(admin_client, NotificationLog, q="R-77") == [row.pk]
+@pytest.mark.parametrize("number", [BACK, refund_number(BACK)])
+def test_a_notification_is_found_by_the_numbers_of_its_refund_without_a_scan(admin_client, filled, number, monkeypatch):
+    monkeypatch.setattr(NotificationLogAdmin, "rare_search_fields", ())
+    assert listed(admin_client, NotificationLog, q=number) == [log(out_refund_no=BACK).pk]
+
+
+def test_a_notification_of_a_refund_that_is_not_recorded_is_found_by_its_number(admin_client, filled):
+    assert not Refund.objects.filter(out_refund_no=TOO_MUCH).exists()
+    assert listed(admin_client, NotificationLog, q=TOO_MUCH) == [log(outcome="conflict").pk]
+
+
+@pytest.mark.parametrize("number", [BACK, refund_number(BACK)])
+def test_a_refund_is_found_by_its_own_numbers(admin_client, filled, number):
+    assert listed(admin_client, Refund, q=number) == [Refund.objects.get(out_refund_no=BACK).pk]
+
+
+@pytest.mark.parametrize("number", [REFUNDED, REFUNDED_OF, f"cart-{REFUNDED}"])
+def test_a_refund_is_found_by_the_numbers_of_its_order(admin_client, filled, number):
+    found = Refund.objects.filter(order__out_trade_no=REFUNDED).order_by("-pk")
+    assert listed(admin_client, Refund, q=number) == [row.pk for row in found]
 
 
 @pytest.mark.parametrize("number", [PAID, TRANSACTION, f"cart-{PAID}"])
@@ -206,9 +243,10 @@ def test_nothing_but_the_exact_number_is_found(admin_client, filled, model):
         (NotificationLog, {"api_version__exact": "v2"}, lambda row: row.api_version == "v2"),
         (NotificationLog, {"outcome": "duplicate"}, lambda row: row.outcome == "duplicate"),
         (NotificationLog, {"outcome": "interrupted"}, lambda row: row.http_status is None),
-        (NotificationLog, {"outcome": "attention"}, lambda row: row.outcome == "amount_mismatch"),
+        (NotificationLog, {"outcome": "attention"}, lambda row: row.outcome in ("amount_mismatch", "conflict")),
         (SignalDelivery, {"status__exact": "pending"}, lambda row: row.status == "pending"),
         (Discrepancy, {"reason__exact": "unknown_order"}, lambda row: row.reason == "unknown_order"),
+        (Refund, {"status__exact": "ABNORMAL"}, lambda row: row.out_refund_no == STUCK),
         (Discrepancy, {"state": "open"}, lambda row: row.out_trade_no != SHORT),
         (Discrepancy, {"state": "resolved"}, lambda row: row.out_trade_no == SHORT),
     ],
@@ -233,6 +271,7 @@ def test_a_filter_keeps_what_fits(admin_client, filled, model, query, fits):
         (SignalDelivery, {"payload__contains": "oUp"}),
         (NotificationLog, {"body__contains": "oUp"}),
         (NotificationLog, {"http_status": "200"}),
+        (Refund, {"order__openid__startswith": "oUp"}),
     ],
 )
 def test_no_other_question_can_be_asked_by_url(admin_client, filled, model, query):
@@ -424,6 +463,134 @@ def test_a_delivery_page_shows_the_whole_traceback_and_the_payload(admin_client,
     assert "payment_confirmed:order:" in text
 
 
+# Refunds
+
+
+@pytest.mark.parametrize(
+    ("number", "state", "to_do"),
+    [
+        (BACK, "refunded", "Nothing: the money is back"),
+        (STUCK, "abnormal", "Somebody must act"),
+        (CLOSED, "closed", "WeChat gave this refund up"),
+    ],
+)
+def test_a_refund_page_says_how_far_it_has_come_and_what_to_do(admin_client, filled, number, state, to_do):
+    row = Refund.objects.get(out_refund_no=number)
+    html = page_of(admin_client, row)
+    fields = fields_of(html)
+    assert (fields["Status"], fields["Order"]) == (state, REFUNDED)
+    assert fields["What to do"].startswith(to_do)
+    assert fields["Amount"] == f"￥{row.amount // 100}.00 ({row.amount} fen)"
+    assert fields["WeChat refund"] == refund_number(number)
+    assert bool(re.match(r"20\d\d-", fields["Refunded at"])) is (state == "refunded")
+    assert url(Order, "change", row.order_id) in html
+    assert url(NotificationLog, "change", log(out_refund_no=number).pk) in html
+    others = NotificationLog.objects.filter(out_trade_no=REFUNDED).exclude(out_refund_no=number)
+    assert others
+    assert not any(url(NotificationLog, "change", other.pk) in html for other in others)
+    assert url(Discrepancy, "change", Discrepancy.objects.get(reason="refund_conflict").pk) in html
+
+
+def test_a_refund_that_waits_for_its_payment_says_so(admin_client, filled):
+    row = Refund.objects.get(out_refund_no=EARLY)
+    assert "Its payment has not been reported yet" in fields_of(page_of(admin_client, row))["What to do"]
+    PLATFORM.payment_v3(WAITING, 900, transaction_id=row.transaction_id).post(admin_client, NOTIFY)
+    assert fields_of(page_of(admin_client, row))["What to do"].startswith("Nothing")
+
+
+def test_a_refund_the_shop_recorded_itself_is_being_paid_back(admin_client, filled):
+    ours = Refund.objects.create(order=Order.objects.get(out_trade_no=REFUNDED), out_refund_no="R-9", amount=1)
+    fields = fields_of(page_of(admin_client, ours))
+    assert (fields["Status"], fields["WeChat refund"], fields["Refunded at"]) == ("processing", "-", "-")
+    assert fields["What to do"].startswith("Nothing: WeChat is paying it back")
+
+
+def test_an_order_page_lists_its_refunds_and_what_is_left(admin_client, filled):
+    html = page_of(admin_client, Order.objects.get(out_trade_no=REFUNDED))
+    fields = fields_of(html)
+    assert (fields["Refunded"], fields["Left to refund"]) == ("￥5.00 (500 fen)", "￥4.00 (400 fen)")
+    for row in Refund.objects.all():
+        assert (url(Refund, "change", row.pk) in html) is (row.out_refund_no != EARLY)
+    waiting = page_of(admin_client, Order.objects.get(out_trade_no=WAITING))
+    assert fields_of(waiting)["Left to refund"] == "-"
+
+
+def test_a_notification_page_shows_the_refund_it_names_or_that_there_is_none(admin_client, filled):
+    refunded = page_of(admin_client, log(out_refund_no=STUCK))
+    links = [url(Refund, "change", row.pk) in refunded for row in Refund.objects.order_by("pk")]
+    assert links == [False, True, False, False]
+    assert "No refund of this number is recorded." in text_of(page_of(admin_client, log(out_refund_no=TOO_MUCH)))
+    assert "Refunds" in panels_of(refunded)
+    assert "Refunds" not in panels_of(page_of(admin_client, log(out_trade_no=PAID)))
+
+
+def test_refunds_are_shown_and_linked_only_to_those_who_may_view_them(filled, viewer):
+    client = viewer(Order, NotificationLog, SignalDelivery, Discrepancy)
+    about = Discrepancy.objects.get(reason="refund_conflict")
+    for row in (Order.objects.get(out_trade_no=REFUNDED), log(out_refund_no=STUCK), about):
+        html = page_of(client, row)
+        assert url(Refund, "changelist") not in html
+        assert "Refunds" not in panels_of(html)
+
+
+def test_a_refund_page_shows_its_reader_nothing_else(filled, viewer):
+    html = page_of(viewer(Refund), Refund.objects.get(out_refund_no=BACK))
+    for model in MODELS[:4]:
+        assert url(model, "changelist") not in html
+    assert panels_of(html) == []
+
+
+def test_the_discrepancy_of_a_refund_says_whose_amounts_it_compares_and_what_to_do(admin_client, filled):
+    row = Discrepancy.objects.get(reason="refund_conflict")
+    html = page_of(admin_client, row)
+    fields = fields_of(html)
+    assert (fields["Amount reported"], fields["Amount of the order"]) == ("￥4.01 (401 fen)", "￥9.00 (900 fen)")
+    assert fields["Difference"] == "-"  # a refund is a part of its payment
+    assert "Compare the refunds below" in fields["What to do"]
+    assert fields["How it is resolved"].startswith("In code")
+    for number in (BACK, STUCK, CLOSED):
+        assert url(Refund, "change", Refund.objects.get(out_refund_no=number).pk) in html
+    assert (
+        "amount paid" not in text_of(html + admin_client.get(url(Discrepancy, "changelist")).content.decode()).lower()
+    )
+
+
+def test_a_payment_that_was_refunded_before_is_not_to_be_refunded_again(admin_client, filled):
+    early = Refund.objects.get(out_refund_no=EARLY)
+    PLATFORM.payment_v3(WAITING, 900, transaction_id=early.transaction_id).post(admin_client, NOTIFY)
+    row = Discrepancy.objects.get(reason="already_refunded")
+    assert "nothing left to refund" in fields_of(page_of(admin_client, row))["What to do"]
+
+
+def test_who_was_told_of_a_refund_and_what(admin_client, filled, connect):
+    connect(signals.refund_abnormal, "shop.alarm")
+    refund("R-8", 10, "ABNORMAL").post(admin_client, NOTIFY)
+    row, told = Refund.objects.get(out_refund_no="R-8"), SignalDelivery.objects.get(receiver="shop.alarm")
+    html = page_of(admin_client, row)
+    assert url(SignalDelivery, "change", told.pk) in html
+    assert "shop.alarm refund_abnormal ✓ done" in text_of(html)
+    html = page_of(admin_client, told)
+    assert url(Refund, "change", row.pk) in html
+    assert '"refund_status": "ABNORMAL"' in text_of(html)
+    assert url(NotificationLog, "change", log(out_refund_no="R-8").pk) in html
+
+
+def test_what_must_not_be_fulfilled_any_more_is_no_error(admin_client, filled):
+    order = Order.objects.get(out_trade_no=FAILING)
+    PLATFORM.refund_v3(FAILING, 700, total=700, transaction_id=order.transaction_id, out_refund_no="R-ALL").post(
+        admin_client, NOTIFY
+    )
+    row = order.deliveries.get()
+    html = page_of(admin_client, row)
+    assert "Why it is not run" in panels_of(html)
+    assert "Last error" not in panels_of(html)
+    assert "Not run: the whole payment was refunded before." in html
+    assert '<span class="wechatpay-badge wechatpay-quiet">– gave up</span>' in html
+
+
+# On a site of the host's own
+
+
 class OwnOrderAdmin(OrderAdmin):
     list_display = ("out_trade_no", "amount_shown")
 
@@ -454,7 +621,7 @@ def test_no_page_shows_an_openid_or_a_secret(admin_client, filled, model):
     pages.append(admin_client.get(url(model, "changelist")).content.decode())
     for secret in (OPENID, PLATFORM.api_v2_key, PLATFORM.api_v3_key):
         assert not [page for page in pages if secret in page]
-    if model is not Discrepancy:
+    if model not in (Discrepancy, Refund):
         assert any(MASKED in page for page in pages)
 
 
@@ -520,6 +687,8 @@ def attacked(client, shipped, unexpected):
     PLATFORM.v3(HOSTILE, {"out_trade_no": HOSTILE, "transaction_id": HOSTILE}).post(client, NOTIFY)
     forged = {"out_trade_no": HOSTILE[:30], "attach": HOSTILE, "transaction_id": "\u202e<b>", "sign": "0" * 32}
     xml(forged).post(client, NOTIFY)
+    order = Order.objects.get()
+    Refund.objects.create(order=order, out_refund_no=HOSTILE[:64], transaction_id=HOSTILE[-16:], amount=1)
     refused = PLATFORM.payment_v3(PAID, 1)
     for name in ("Wechatpay-Serial", "Wechatpay-Nonce", "User-Agent", "Request-ID"):
         refused.headers[name] = "<script>alert(1)</script>"
@@ -561,6 +730,7 @@ def test_a_list_takes_as_many_queries_for_many_rows_as_for_few(
         Order.objects.expect(out_trade_no=f"MANY-{number}", amount=5)
         PLATFORM.payment_v3(f"MANY-{number}", 5).post(admin_client, NOTIFY)
         PLATFORM.payment_v3(f"MANY-{number}", 7).post(admin_client, NOTIFY)
+        Refund.objects.create(order=Order.objects.latest("pk"), out_refund_no=f"R-{number}", amount=1)
     assert model.objects.count() >= 12
     with django_assert_max_num_queries(4) as captured:  # session, user, count, rows
         assert len(listed(admin_client, model)) >= 12

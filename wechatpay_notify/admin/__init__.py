@@ -5,15 +5,25 @@ Never a door to change evidence: every page is read-only. The classes may be reg
 
 from django.contrib import admin
 
-from wechatpay_notify.models import Discrepancy, NotificationLog, Order, SignalDelivery
+from wechatpay_notify.models import Discrepancy, NotificationLog, Order, Refund, SignalDelivery
 
+from .ledger import DiscrepancyAdmin, SignalDeliveryAdmin
 from .notifications import NotificationLogAdmin
 from .readonly import ReadOnlyAdmin
-from .records import DiscrepancyAdmin, OrderAdmin, SignalDeliveryAdmin
+from .records import OrderAdmin
+from .refunds import RefundAdmin
 
-__all__ = ["DiscrepancyAdmin", "NotificationLogAdmin", "OrderAdmin", "ReadOnlyAdmin", "SignalDeliveryAdmin"]
+__all__ = [
+    "DiscrepancyAdmin",
+    "NotificationLogAdmin",
+    "OrderAdmin",
+    "ReadOnlyAdmin",
+    "RefundAdmin",
+    "SignalDeliveryAdmin",
+]
 
 admin.site.register(Order, OrderAdmin)
+admin.site.register(Refund, RefundAdmin)
 admin.site.register(NotificationLog, NotificationLogAdmin)
 admin.site.register(SignalDelivery, SignalDeliveryAdmin)
 admin.site.register(Discrepancy, DiscrepancyAdmin)

@@ -18,7 +18,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from wechatpay_notify.events import meaning
-from wechatpay_notify.models import Discrepancy, NotificationLog, Order, SignalDelivery
+from wechatpay_notify.models import Discrepancy, NotificationLog, Order, Refund, SignalDelivery
 from wechatpay_notify.outcomes import OUTCOMES
 from wechatpay_notify.protocol.errors import NotificationError
 from wechatpay_notify.protocol.results import ORDER_NUMBER, read
@@ -27,8 +27,9 @@ from wechatpay_notify.protocol.types import Notification
 from . import panels
 from .disclosure import body_text, json_text, masked_text, plain
 from .panels import Cell, Links, Panel
-from .readonly import ReadOnlyAdmin, shown_moment
+from .readonly import ReadOnlyAdmin, any_of, shown_moment
 from .records import MOST_ORDERS, badge, named
+from .refunds import REFUND_NUMBERS, naming
 
 ATTENTION = [code for code, outcome in OUTCOMES.items() if outcome.level >= logging.ERROR]
 
@@ -63,6 +64,7 @@ class NotificationLogAdmin(ReadOnlyAdmin):
     ordering = ("-received_at", "-id")
     heavy_fields = ("body", "headers", "resource")
     search_fields = ("out_trade_no__exact", "transaction_id__exact", "notification_id__exact")
+    # Of a refund that is recorded nowhere: refused, or of an unknown order.
     rare_search_fields = ("out_refund_no__exact",)
     search_help_text = _(
         "Order number, WeChat transaction, notification id, refund number, shop's reference: a whole one, exactly."
@@ -110,9 +112,10 @@ class NotificationLogAdmin(ReadOnlyAdmin):
         return panels.answer(row)
 
     def search_condition(self, number: str) -> Q:
-        # A notification does not know the shop's reference; its order does.
+        # A notification does not know the shop's reference, nor has it an index of refund numbers; its order has both.
         orders = list(Order.objects.filter(named(number)).values_list("out_trade_no", flat=True)[:MOST_ORDERS])
-        return super().search_condition(number) | Q(out_trade_no__in=orders)
+        refunds = naming(Refund.objects.filter(any_of(REFUND_NUMBERS, number)))
+        return super().search_condition(number) | Q(out_trade_no__in=orders) | refunds
 
     def panels(self, row: NotificationLog, links: Links) -> list[Panel | None]:
         numbers = order_numbers(row)
@@ -123,9 +126,13 @@ class NotificationLogAdmin(ReadOnlyAdmin):
         subjects = [f"discrepancy:{pk}" for pk in discrepancies.values_list("pk", flat=True)[:MOST_ORDERS]]
         if row.notification_id:
             subjects.append(f"{row.merchant}:{row.notification_id}")
-        told = Q(order__in=list(orders.values_list("pk", flat=True)[:MOST_ORDERS])) | Q(subject__in=subjects)
+        found = list(orders.values_list("pk", flat=True)[:MOST_ORDERS])
+        told = Q(order__in=found) | Q(subject__in=subjects)
+        refunds = Refund.objects.filter(out_refund_no=row.out_refund_no, order__in=found)
+        unrecorded = _("No refund of this number is recorded.")
         return [
             panels.orders(orders, links),
+            panels.refunds(refunds, links, unrecorded) if row.out_refund_no else None,
             panels.deliveries(SignalDelivery.objects.filter(told), links),
             panels.discrepancies(discrepancies, links),
             _siblings(row, links),

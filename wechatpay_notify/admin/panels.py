@@ -15,9 +15,10 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
-from django.utils.translation import pgettext_lazy
+from django.utils.translation import gettext_lazy, pgettext_lazy
 
-from wechatpay_notify.models import Discrepancy, NotificationLog, Order, SignalDelivery
+from wechatpay_notify.facts import WHOLLY_REFUNDED
+from wechatpay_notify.models import Discrepancy, NotificationLog, Order, Refund, SignalDelivery
 from wechatpay_notify.outcomes import OUTCOMES
 
 from .disclosure import disarmed, moment, money
@@ -26,6 +27,8 @@ MOST_ROWS = 50
 ORDER = pgettext_lazy("what is paid for", "Order")
 """Without a context Django's own catalogue would translate it: 排序, a sequence."""
 Text = str | Promise
+AMOUNT_REPORTED, AMOUNT_ORDERED = gettext_lazy("amount reported"), gettext_lazy("amount of the order")
+"""Of a discrepancy, whose amount is a payment's or a refund's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +128,29 @@ def deliveries(rows: QuerySet[SignalDelivery], links: Links, title: Text = "") -
     return Panel(title=title or _("Receivers told"), columns=columns, rows=cells, note="" if cells else _("None."))
 
 
+def refunds(rows: QuerySet[Refund], links: Links, none: Text = "") -> Panel | None:
+    """What was paid back, or not."""
+    if not links.may_view(Refund):
+        return None
+    cells = [
+        [
+            Cell(row.out_refund_no, links.to(row)),
+            Cell(row.get_status_display(), tone=refund_tone(row)),
+            Cell(money(row.amount, row.order.currency), whole=True),
+            Cell(row.transaction_id, whole=True),
+            Cell(moment(row.success_time), whole=True),
+            Cell(moment(row.updated_at), whole=True),
+        ]
+        for row in _newest(rows.select_related("order"))
+    ]
+    columns = [
+        *_labels(Refund, "out_refund_no", "status"),
+        _("amount"),
+        *_labels(Refund, "transaction_id", "success_time", "updated_at"),
+    ]
+    return Panel(title=_("Refunds"), columns=columns, rows=cells, note="" if cells else none or _("None."))
+
+
 def discrepancies(rows: QuerySet[Discrepancy], links: Links) -> Panel | None:
     """Money that does not fit the record."""
     if not links.may_view(Discrepancy):
@@ -143,7 +169,9 @@ def discrepancies(rows: QuerySet[Discrepancy], links: Links) -> Panel | None:
     columns = [
         *_labels(Discrepancy, "reason"),
         _("state"),
-        *_labels(Discrepancy, "amount", "expected_amount", "transaction_id", "last_seen"),
+        AMOUNT_REPORTED,
+        AMOUNT_ORDERED,
+        *_labels(Discrepancy, "transaction_id", "last_seen"),
     ]
     return Panel(title=_("Discrepancies"), columns=columns, rows=cells, note="" if cells else _("None."))
 
@@ -184,7 +212,8 @@ def outcome_tone(row: NotificationLog) -> str:
         return "warn"
     if outcome.level >= logging.ERROR:
         return "bad"
-    return "good" if outcome.code in {"confirmed", "refunded"} else "quiet"
+    # Not `refunded`: the notification may say that the refund went wrong.
+    return "good" if outcome.code == "confirmed" else "quiet"
 
 
 def event(row: NotificationLog) -> str:
@@ -206,17 +235,30 @@ def order_tone(order: Order) -> str:
     return {Order.Status.PAID: "good", Order.Status.CLOSED: "quiet"}.get(Order.Status(order.status), "warn")
 
 
+def refund_tone(row: Refund) -> str:
+    tones = {Refund.Status.SUCCESS: "good", Refund.Status.ABNORMAL: "bad", Refund.Status.CLOSED: "warn"}
+    return tones.get(Refund.Status(row.status), "quiet")
+
+
 def delivery_mark(row: SignalDelivery) -> str:
     """✓ or ✗ with the status in words."""
     if row.status == SignalDelivery.Status.PENDING and (row.attempts or not row.receiver):
         return _("✗ pending") if row.receiver else _("✗ no receiver")
-    return f"{_MARKS.get(row.status, '')} {row.get_status_display()}"
+    mark = "–" if called_off(row) else _MARKS.get(row.status, "")
+    return f"{mark} {row.get_status_display()}"
 
 
 def delivery_tone(row: SignalDelivery) -> str:
     if row.status == SignalDelivery.Status.PENDING:
         return "bad" if row.attempts or not row.receiver else "warn"
+    if called_off(row):
+        return "quiet"
     return "good" if row.status == SignalDelivery.Status.DONE else "bad"
+
+
+def called_off(row: SignalDelivery) -> bool:
+    """Whether it must not be done any more, which is no failure."""
+    return row.last_error == WHOLLY_REFUNDED
 
 
 def discrepancy_state(row: Discrepancy) -> tuple[str, str, str]:
