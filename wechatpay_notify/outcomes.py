@@ -43,7 +43,13 @@ def _refusal(error: type[errors.NotificationError], status: int, word: str, leve
 _ROWS = (
     Outcome("confirmed", 200, "", logging.INFO, _("The order is paid and every receiver has run.")),
     Outcome("duplicate", 200, "", logging.INFO, _("WeChat sent again what was already recorded. Nothing to do.")),
-    Outcome("refunded", 200, "", logging.INFO, _("The refund is recorded and every receiver has run.")),
+    Outcome(
+        "refunded",
+        200,
+        "",
+        logging.INFO,
+        _("What became of the refund is recorded and every receiver has run. If it is abnormal, somebody must act."),
+    ),
     Outcome(
         "received", 200, "", logging.INFO, _("Genuine, nothing to confirm. Stored and told to notification_received.")
     ),
@@ -55,7 +61,7 @@ _ROWS = (
         logging.ERROR,
         _(
             "The customer's money arrived for an order that must not be fulfilled: it was closed, already paid or "
-            "refunded. See the discrepancy; usually the payment is to be refunded on the merchant platform."
+            "refunded. See the discrepancy; what was not refunded yet, usually refund it on the merchant platform."
         ),
     ),
     Outcome(
@@ -64,7 +70,7 @@ _ROWS = (
         "retry",
         logging.ERROR,
         _(
-            "The payment is recorded, but a receiver raised or there was no time left to start one. See the error at "
+            "What happened is recorded, but a receiver raised or there was no time left to start one. See the error at "
             "the delivery and mend the receiver; WeChat sends again for 24 hours and only what failed runs again."
         ),
     ),
@@ -84,7 +90,10 @@ _ROWS = (
         503,
         "retry",
         logging.INFO,
-        _("A receiver for this payment is running right now in another request. WeChat sends again. Nothing to do."),
+        _(
+            "A receiver is running right now in another request, or a refund waits for its payment to be reported. "
+            "WeChat sends again. Nothing to do."
+        ),
     ),
     Outcome(
         "unknown_order",
@@ -112,7 +121,10 @@ _ROWS = (
         409,
         "rejected",
         logging.ERROR,
-        _("This WeChat transaction already belongs to another order. Find out which one it paid for before you ship."),
+        _(
+            "This WeChat transaction already belongs to another order, or a refund contradicts the record: see the "
+            "discrepancy. Find out on the merchant platform which of the two is right before you ship or refund."
+        ),
     ),
     Outcome(
         "wrong_merchant",
@@ -120,8 +132,9 @@ _ROWS = (
         "rejected",
         logging.WARNING,
         _(
-            "The payment is genuine but another merchant's: mchid, appid or sub_mchid is not the one configured for "
-            "this URL or recorded with the order. Check MCHID, APPIDS, SUB_MCHIDS and the notify_url you order with."
+            "The payment or refund is genuine but another merchant's: mchid, appid or sub_mchid is not the one "
+            "configured for this URL or recorded with the order. Check MCHID, APPIDS, SUB_MCHIDS and the notify_url "
+            "you order or refund with."
         ),
     ),
     _refusal(errors.Malformed, 400, "malformed"),
