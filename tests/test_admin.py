@@ -469,7 +469,7 @@ def test_a_delivery_page_shows_the_whole_traceback_and_the_payload(admin_client,
 @pytest.mark.parametrize(
     ("number", "state", "to_do"),
     [
-        (BACK, "refunded", "Nothing: the money is back"),
+        (BACK, "refunded", "The money is back with the customer."),
         (STUCK, "abnormal", "Somebody must act"),
         (CLOSED, "closed", "WeChat gave this refund up"),
     ],
@@ -493,16 +493,16 @@ def test_a_refund_page_says_how_far_it_has_come_and_what_to_do(admin_client, fil
 
 def test_a_refund_that_waits_for_its_payment_says_so(admin_client, filled):
     row = Refund.objects.get(out_refund_no=EARLY)
-    assert "Its payment has not been reported yet" in fields_of(page_of(admin_client, row))["What to do"]
+    assert "Nobody is told of it before its payment" in fields_of(page_of(admin_client, row))["What to do"]
     PLATFORM.payment_v3(WAITING, 900, transaction_id=row.transaction_id).post(admin_client, NOTIFY)
-    assert fields_of(page_of(admin_client, row))["What to do"].startswith("Nothing")
+    assert fields_of(page_of(admin_client, row))["What to do"] == "The money is back with the customer."
 
 
 def test_a_refund_the_shop_recorded_itself_is_being_paid_back(admin_client, filled):
     ours = Refund.objects.create(order=Order.objects.get(out_trade_no=REFUNDED), out_refund_no="R-9", amount=1)
     fields = fields_of(page_of(admin_client, ours))
     assert (fields["Status"], fields["WeChat refund"], fields["Refunded at"]) == ("processing", "-", "-")
-    assert fields["What to do"].startswith("Nothing: WeChat is paying it back")
+    assert fields["What to do"].startswith("Wait: WeChat is paying it back")
 
 
 def test_an_order_page_lists_its_refunds_and_what_is_left(admin_client, filled):
@@ -513,6 +513,12 @@ def test_an_order_page_lists_its_refunds_and_what_is_left(admin_client, filled):
         assert (url(Refund, "change", row.pk) in html) is (row.out_refund_no != EARLY)
     waiting = page_of(admin_client, Order.objects.get(out_trade_no=WAITING))
     assert fields_of(waiting)["Left to refund"] == "-"
+
+
+def test_the_list_of_orders_says_what_was_refunded(admin_client, filled):
+    text = text_of(admin_client.get(url(Order, "changelist")).content.decode())
+    assert "￥9.00 (900 fen) refunded ￥5.00 (500 fen)" in text
+    assert "￥12.34 (1234 fen) cart-" in text
 
 
 def test_a_notification_page_shows_the_refund_it_names_or_that_there_is_none(admin_client, filled):

@@ -9,8 +9,8 @@ import pytest
 from django.urls import reverse
 
 from tests.settings import PLATFORM
-from tests.test_admin import HOSTILE, MASKED, MODELS, NOTIFY, fill, url
-from wechatpay_notify.models import Order
+from tests.test_admin import HOSTILE, MASKED, MODELS, NOTIFY, REFUNDED, STUCK, fill, url
+from wechatpay_notify.models import Order, Refund
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
@@ -48,7 +48,8 @@ def page(request, chromium, live_server, settings, admin_client, shipped, unexpe
     """A superuser's page on a filled admin; anything on the console, and any foreign address, fails the test."""
     settings.MIDDLEWARE = [f"{__name__}.strict_policy", *settings.MIDDLEWARE]
     fill(admin_client, shipped)
-    Order.objects.expect(out_trade_no="HOSTILE", amount=3, description=HOSTILE)
+    order = Order.objects.expect(out_trade_no="HOSTILE", amount=3, description=HOSTILE)
+    Refund.objects.create(order=order, out_refund_no="R" * 64, amount=1)
     PLATFORM.payment_v3("HOSTILE", 3, attach=HOSTILE, note="W" * 3000).post(admin_client, NOTIFY)
     context = chromium.new_context(viewport=WIDTHS[request.param], locale="en")
     cookie = admin_client.cookies[settings.SESSION_COOKIE_NAME].value
@@ -110,6 +111,20 @@ def test_walk_along_the_links_from_a_notification_to_its_order_and_back(page, li
     page.get_by_role("region", name="Receivers told").get_by_text("✓ done").wait_for()
     page.get_by_role("region", name="Notifications of this number").get_by_role("link").first.click()
     page.get_by_role("region", name="Decrypted resource").wait_for()
+
+
+def test_walk_along_the_links_from_an_order_to_its_refund_and_what_told_of_it(page, live_server):
+    page.goto(live_server.url + url(Order, "changelist") + f"?q={REFUNDED}")
+    page.locator("#result_list tbody th a").click()
+    picture(page, "order-refunded")
+    page.get_by_role("region", name="Refunds").get_by_role("link", name=STUCK).click()
+    page.get_by_text("Somebody must act").wait_for()
+    picture(page, "refund-abnormal")
+    page.get_by_role("region", name="Discrepancies").get_by_role("link").click()
+    page.get_by_text("Compare the refunds below").wait_for()
+    picture(page, "discrepancy-refund")
+    page.get_by_role("region", name="Notifications of this number").get_by_role("link").first.click()
+    page.get_by_text("No refund of this number is recorded.").wait_for()
 
 
 def test_blocks_of_text_wrap_inside_the_window(page, live_server):

@@ -138,7 +138,6 @@ def refunds(rows: QuerySet[Refund], links: Links, none: Text = "") -> Panel | No
             Cell(row.get_status_display(), tone=refund_tone(row)),
             Cell(money(row.amount, row.order.currency), whole=True),
             Cell(row.transaction_id, whole=True),
-            Cell(moment(row.success_time), whole=True),
             Cell(moment(row.updated_at), whole=True),
         ]
         for row in _newest(rows.select_related("order"))
@@ -146,7 +145,7 @@ def refunds(rows: QuerySet[Refund], links: Links, none: Text = "") -> Panel | No
     columns = [
         *_labels(Refund, "out_refund_no", "status"),
         _("amount"),
-        *_labels(Refund, "transaction_id", "success_time", "updated_at"),
+        *_labels(Refund, "transaction_id", "updated_at"),
     ]
     return Panel(title=_("Refunds"), columns=columns, rows=cells, note="" if cells else none or _("None."))
 

@@ -42,7 +42,7 @@ class OrderAdmin(ReadOnlyAdmin):
     list_display = (
         "out_trade_no",
         "state",
-        "amount_shown",
+        "amount_listed",
         "reference",
         "paid_at_shown",
     )
@@ -85,6 +85,13 @@ class OrderAdmin(ReadOnlyAdmin):
     @admin.display(description=_("status"))
     def state(self, order: Order) -> SafeString:
         return badge(order.get_status_display(), panels.order_tone(order))
+
+    @admin.display(description=_("amount"))
+    def amount_listed(self, order: Order) -> SafeString:
+        if not order.refunded_amount:
+            return format_html("{}", money(order.amount, order.currency))
+        back = _("refunded %(amount)s") % {"amount": money(order.refunded_amount, order.currency)}
+        return format_html('{}<br><small class="wechatpay-quiet">{}</small>', money(order.amount, order.currency), back)
 
     @admin.display(description=_("left to refund"))
     def left(self, order: Order) -> str:

@@ -20,10 +20,10 @@ from .records import MOST_ORDERS, FoundByOrder, badge
 REFUND_NUMBERS = ("out_refund_no__exact", "refund_id__exact")
 TO_DO = {
     Refund.Status.PROCESSING.value: _(
-        "Nothing: WeChat is paying it back, within minutes to a balance, one to three working days to a bank card. It "
+        "Wait: WeChat is paying it back, within minutes to a balance, in one to three working days to a bank card. It "
         "counts as refunded meanwhile; a notification tells how it ended."
     ),
-    Refund.Status.SUCCESS.value: _("Nothing: the money is back with the customer."),
+    Refund.Status.SUCCESS.value: _("The money is back with the customer."),
     Refund.Status.ABNORMAL.value: _(
         "Somebody must act: the bank did not take the money, usually because the customer's card is cancelled or "
         "frozen, and WeChat holds it. On the merchant platform, or with the API apply-abnormal-refund, have it paid to "
@@ -36,8 +36,8 @@ TO_DO = {
 }
 """What each state asks of a person (WeChat's guide to refunds, 4013071031)."""
 WAITS = _(
-    "Its payment has not been reported yet; only after that is anybody told of this refund. If the payment's "
-    "notification does not come within 24 hours, query the payment and hand the answer to confirm_payment()."
+    "Nobody is told of it before its payment, which has not been reported yet. If that notification does not come "
+    "within 24 hours, query the payment and hand the answer to confirm_payment()."
 )
 
 
@@ -48,7 +48,7 @@ def naming(refunds: QuerySet[Refund]) -> Q:
 
 
 class RefundAdmin(FoundByOrder):
-    list_display = ("out_refund_no", "state", "amount_shown", "order_number", "success_time_shown", "updated_at_shown")
+    list_display = ("out_refund_no", "state", "amount_shown", "order_number", "updated_at_shown")
     list_filter = ("status",)
     search_fields = REFUND_NUMBERS
     search_help_text = _(
@@ -71,7 +71,7 @@ class RefundAdmin(FoundByOrder):
     @admin.display(description=_("what to do"))
     def to_do(self, row: Refund) -> str:
         waits = row.order.status != Order.Status.PAID
-        return f"{WAITS} {TO_DO[row.status]}" if waits else f"{TO_DO[row.status]}"
+        return f"{TO_DO[row.status]} {WAITS if waits else ''}".strip()
 
     def panels(self, row: Refund, links: Links) -> list[Panel | None]:
         subjects = [f"refund:{row.pk}:{status}" for status in REFUND_SIGNALS]
