@@ -2,14 +2,11 @@
 
 import json
 import pyexpat
-from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
-from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.x509.oid import NameOID
 from django.core import mail
 from django.core.checks import run_checks
 from django.core.management import call_command
@@ -17,7 +14,9 @@ from django.core.management.base import SystemCheckError
 from django.db import connections
 from django.urls import include, path
 
+from tests import certificates
 from tests.attacks import SM2_PEM
+from tests.certificates import SERIAL
 from tests.settings import PLATFORM
 from wechatpay_notify import signals
 from wechatpay_notify.models import NotificationLog
@@ -25,7 +24,7 @@ from wechatpay_notify.testing import Platform
 from wechatpay_notify.views import V2NotifyView
 
 SHOP = Platform(serial="PUB_KEY_ID_0114232134912410000000000000")
-SERIAL = "7132D72A03E93CDDF8C03BBD1F37EEDF0000ABCD"
+certificate = partial(certificates.certificate, SHOP.private_key)
 PRIVATE_PEM = SHOP.private_key.private_bytes(
     serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
 ).decode()
@@ -34,22 +33,6 @@ NO_FUNCTION = {"a": "dict"}
 
 def expected_order(payment):
     """An ORDER_RESOLVER."""
-
-
-def certificate(owner="Tenpay.com Root CA", *, serial=SERIAL, valid_from=-100, valid_until=365):
-    """A certificate with this common name and serial; validity in days from now."""
-    now, name = datetime.now(UTC), x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, owner)])
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(SHOP.private_key.public_key())
-        .serial_number(int(serial, 16))
-        .not_valid_before(now + timedelta(days=valid_from))
-        .not_valid_after(now + timedelta(days=valid_until))
-        .sign(SHOP.private_key, SHA256())
-    )
-    return made.public_bytes(serialization.Encoding.PEM).decode()
 
 
 def public_pem(key):
@@ -351,6 +334,80 @@ def test_an_expired_certificate_beside_a_working_key_is_a_warning(configure_merc
     keys = {SERIAL: certificate(valid_until=-0.5), SHOP.serial: SHOP.public_pem()}
     configure_merchant(PLATFORM_KEYS=keys)
     only("W017", "expired certificate")
+
+
+@pytest.fixture
+def directory(configure_merchant, tmp_path):
+    """A directory of platform keys with one public key in it, and the merchant that names it."""
+    directory = tmp_path / "keys"
+    directory.mkdir()
+    (directory / f"{SHOP.serial}.pem").write_text(SHOP.public_pem())
+    configure_merchant(PLATFORM_KEYS=directory)
+    return directory
+
+
+def test_a_directory_of_right_keys_gives_no_message(directory, configure_merchant):
+    (directory / f"wechatpay_{SERIAL}.pem").write_text(certificate())
+    (directory / "..2026_11_22").mkdir()  # as Kubernetes mounts a secret
+    assert found() == {}
+    configure_merchant(PLATFORM_KEYS=str(directory))
+    assert found() == {}
+
+
+def test_a_directory_without_a_key_is_an_error(directory, configure_merchant):
+    pem = directory / f"{SHOP.serial}.pem"
+    configure_merchant(PLATFORM_KEYS=pem)
+    only("E013", "cannot be read (Not a directory)")
+    pem.unlink()
+    configure_merchant(PLATFORM_KEYS=directory)
+    only("E013", f"PLATFORM_KEYS names a directory {directory} that holds no key that can be used")
+    configure_merchant(PLATFORM_KEYS=str(directory / "nowhere"))
+    only("E013", f"{directory}/nowhere that cannot be read (No such file or directory)")
+    configure_merchant(PLATFORM_KEYS="keys\0")
+    only("E013", "cannot be read (no directory name)")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("README", "keys of WeChat Pay", "its name does not end in .pem"),
+        (f"{SHOP.serial}.pem.bak", SHOP.public_pem(), "its name does not end in .pem"),
+        (".gitkeep", "", "it is hidden"),
+        (".PUB_KEY_ID_01.pem", SHOP.public_pem(), "it is hidden"),
+        ("pub_key.pem", SHOP.public_pem(), "its name is not the key's id (PUB_KEY_ID_….pem)"),
+        ("PUB_KEY_ID_01 (1).pem", SHOP.public_pem(), "its name is not the key's id"),
+        ("PUB_KEY_ID_01.pem", SHOP.public_pem()[:200], "damaged, cut"),
+        ("PUB_KEY_ID_01.pem", "", "damaged, cut"),
+        ("PUB_KEY_ID_01.pem", SHOP.public_pem() + "\n" * 70_000, "more than 65536 bytes"),
+        ("apiclient_key.pem", PRIVATE_PEM, "private key (apiclient_key.pem?)"),
+        ("apiclient_cert.pem", certificate("1900000109"), "a merchant's own certificate (apiclient_cert.pem?)"),
+        ("schlüssel.txt", "", "'schl\\xfcssel.txt'"),
+    ],
+)
+def test_a_file_that_is_no_platform_key_is_named_with_its_mend(directory, name, content, words):
+    (directory / name).write_text(content)
+    only("W018", words)
+    assert "belong WeChat Pay public keys (PUB_KEY_ID_….pem) and platform certificates" in found()["W018"]
+
+
+@pytest.mark.parametrize(
+    ("valid_from", "valid_until", "code"),
+    [(-100, 29.5, "W011"), (-100, 6.5, "W012"), (-100, 0.5, "W013"), (0.5, 100, "W014"), (-100, -0.5, "W017")],
+)
+def test_a_certificate_in_a_directory_is_looked_into(directory, valid_from, valid_until, code):
+    (directory / "platform.pem").write_text(certificate(valid_from=valid_from, valid_until=valid_until))
+    only(code, f'PLATFORM_KEYS["{SERIAL}"]')
+
+
+def test_a_directory_of_expired_certificates_is_an_error(directory):
+    (directory / f"{SHOP.serial}.pem").write_text(certificate(valid_until=-0.5))
+    only("E016", "expired certificate")
+
+
+@pytest.mark.usefixtures("outside_of_tests")
+def test_the_development_keys_in_a_directory_are_found_out(directory):
+    (directory / f"{PLATFORM.serial}.pem").write_text(PLATFORM.public_pem())
+    only("E018", "DEBUG is False")
 
 
 def test_the_development_keys_may_be_used_in_tests(configure_merchant):

@@ -123,6 +123,9 @@ def host(monkeypatch, settings, tmp_path):
         monkeypatch.setenv(name, WECHAT.api_v2_key if "V2" in name else WECHAT.api_v3_key)
     for name in re.findall(r'BASE_DIR / "(\w+\.pem)"', "".join(map(text_of, PAGES))):
         (tmp_path / name).write_text(WECHAT.public_pem())
+    for name in re.findall(r'\["PLATFORM_KEYS"\] = BASE_DIR / "(\w+)"', "".join(map(text_of, PAGES))):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / f"{WECHAT.serial}.pem").write_text(WECHAT.public_pem())
     connected, connect = [], signals.LedgerSignal.connect
 
     def remember(signal, receiver, *args, **kwargs):

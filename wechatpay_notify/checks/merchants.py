@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from wechatpay_notify.conf import DEFAULTS, MERCHANT_SETTINGS, MerchantConfig, conf, parse_merchant
+from wechatpay_notify.conf import DEFAULTS, MERCHANT_SETTINGS, KeyDirectory, MerchantConfig, conf, parse_merchant
 from wechatpay_notify.protocol.keys import DEVELOPMENT_SERIAL, SERIAL_DIGITS
 from wechatpay_notify.protocol.types import PlatformKey
 
@@ -72,6 +72,16 @@ def _identities(config: MerchantConfig, raw: Mapping[str, Any]) -> Findings:
 def _faults(config: MerchantConfig, raw: Mapping[str, Any]) -> Findings:
     for fault in config.faults:
         yield FAULT_CODES.get(fault.setting, "E014"), f"{fault.setting} {fault.message}", fault.hint
+
+
+def _files(config: MerchantConfig, raw: Mapping[str, Any]) -> Findings:
+    given = config.merchant.platform_keys
+    for name, problem in given.unusable().items() if isinstance(given, KeyDirectory) else ():
+        yield (
+            "W018",
+            f"PLATFORM_KEYS: the file {ascii(name)[:100]} cannot be used: {problem}.",
+            "Mend it or move it out: here belong WeChat Pay public keys (PUB_KEY_ID_….pem) and platform certificates.",
+        )
 
 
 def _certificates(config: MerchantConfig, raw: Mapping[str, Any]) -> Findings:
@@ -162,6 +172,7 @@ _CHECKS: tuple[Callable[[MerchantConfig, Mapping[str, Any]], Findings], ...] = (
     _mchid,
     _identities,
     _faults,
+    _files,
     _certificates,
     _known_to_others,
     _versions,

@@ -5,6 +5,7 @@ Never reads a file or a clock, and never takes a key from a message.
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -55,6 +56,21 @@ def header_serials(configured: str) -> tuple[str, ...]:
             f"({PUBLIC_KEY_PREFIX}…)"
         )
     return tuple({serial, serial.zfill(SERIAL_DIGITS)})
+
+
+def key_of_file(stem: str, pem: bytes) -> PlatformKey:
+    """Parse the PEM of a file whose name without `.pem` is `stem`. Raises Misconfigured with the mend.
+
+    A public key has no serial in it: the name is its id. A certificate is known by its own, whatever the file's name.
+    """
+    key = platform_key(stem, pem)
+    if key.owner.isdigit():
+        raise Misconfigured("this is a merchant's own certificate (apiclient_cert.pem?): WeChat does not sign with it")
+    if key.certificate_serial:
+        return replace(key, serial=key.certificate_serial)
+    if not re.fullmatch(f"{PUBLIC_KEY_PREFIX}[0-9A-Za-z]+", stem):
+        raise Misconfigured(f"this is a public key, and its name is not the key's id ({PUBLIC_KEY_PREFIX}….pem)")
+    return key
 
 
 def platform_key(serial: str, pem: bytes) -> PlatformKey:
