@@ -16,6 +16,7 @@ ANSWERS = {
     "amount_mismatch": (409, "rejected"),
     "conflict": (409, "rejected"),
     "wrong_merchant": (403, "rejected"),
+    "source_refused": (403, "rejected"),
     "malformed": (400, "malformed"),
     "undecryptable": (503, "retry"),
     "signature_invalid": (401, "unauthorized"),

@@ -130,6 +130,8 @@ RIGHT_SETTINGS = [
     {"MERCHANTS": "tests.test_checks.expected_order", "ORDER_RESOLVER": "tests.test_checks.expected_order"},
     {"ORDER_RESOLVER": expected_order, "BASE_URL": None, "DELIVERY": "inline"},
     {"ANSWERS": {"v2.SCAN": expected_order, "PARKING_FEE.QUERY_TRANS_INFO": "tests.test_checks.expected_order"}},
+    {"SOURCE_NETWORKS": "published", "SOURCE_POLICY": "log", "TRUSTED_PROXIES": ["127.0.0.1", "2001:db8::/32"]},
+    {"SOURCE_NETWORKS": ("101.226.103.0/25",), "SOURCE_POLICY": "reject", "TRUSTED_PROXIES": []},
     {"INLINE_SECONDS": 4.5, "TIMESTAMP_TOLERANCE": 1, "MAX_BODY_BYTES": 1},
     {"INLINE_SECONDS": 0.1, "TIMESTAMP_TOLERANCE": 300, "REJECTED_LOG_PER_MINUTE": 0, "REJECTED_LOG_KEEP": 0},
 ]
@@ -212,9 +214,6 @@ def test_an_empty_setting_has_no_merchants(settings):
         ({"ANSWERS": {"v2.SCAN": "tests.test_checks.NO_FUNCTION"}}, "E004", "names a dict, not a callable"),
         ({"DELIVERY": "deferred"}, "E020", '["DELIVERY"]'),
         ({"DELIVERY": None}, "E020", '["DELIVERY"]'),
-        ({"SOURCE_NETWORKS": "published"}, "E020", '["SOURCE_NETWORKS"]'),
-        ({"SOURCE_POLICY": "reject"}, "E020", '["SOURCE_POLICY"]'),
-        ({"TRUSTED_PROXIES": ["10.0.0.0/8"]}, "E020", '["TRUSTED_PROXIES"]'),
         *(({"INLINE_SECONDS": wrong}, "E021", '["INLINE_SECONDS"]') for wrong in (0, 4.6, -1, "3", None, True)),
         ({"INLINE_SECONDS": float("nan")}, "E021", '["INLINE_SECONDS"]'),
         *(({"TIMESTAMP_TOLERANCE": wrong}, "E022", "from 1 to 3600") for wrong in (0, 3601, "300", 1.5, None, True)),
@@ -222,6 +221,22 @@ def test_an_empty_setting_has_no_merchants(settings):
         *(({"MAX_BODY_BYTES": wrong}, "E023", '["MAX_BODY_BYTES"]') for wrong in (0, -1, "1", 1e6, None)),
         *(({"REJECTED_LOG_PER_MINUTE": wrong}, "E023", '["REJECTED_LOG_PER_MINUTE"]') for wrong in (-1, None)),
         *(({"REJECTED_LOG_KEEP": wrong}, "E023", '["REJECTED_LOG_KEEP"]') for wrong in (-1, "all", False)),
+        ({"SOURCE_NETWORKS": "10.0.0.0/8"}, "E027", "SOURCE_NETWORKS is a str, not a list"),
+        ({"SOURCE_NETWORKS": []}, "E027", "SOURCE_NETWORKS is empty"),
+        ({"SOURCE_NETWORKS": {"10.0.0.0/8": "x"}}, "E027", "SOURCE_NETWORKS is a dict"),
+        ({"SOURCE_NETWORKS": ["10.0.0.0/8", "10.1.2.3/24"]}, "E027", "SOURCE_NETWORKS[1] has bits set beyond its"),
+        ({"SOURCE_NETWORKS": ["10.1.2.3/24"]}, "E027", "the network is 10.1.2.0/24"),
+        ({"SOURCE_NETWORKS": ["2001:db8::1/32"]}, "E027", "the network is 2001:db8::/32"),
+        *(({"SOURCE_NETWORKS": [wrong]}, "E027", "is no network") for wrong in ("published", "10.0.0.0/33", "", "a.b")),
+        ({"SOURCE_NETWORKS": [167772161]}, "E027", "SOURCE_NETWORKS[0] is a int, not text"),
+        ({"SOURCE_NETWORKS": ["10.0.0.0/8"], "SOURCE_POLICY": "Reject"}, "E028", '"log" nor "reject"'),
+        ({"SOURCE_POLICY": None}, "E028", '"log" nor "reject"'),
+        ({"SOURCE_NETWORKS": "published", "SOURCE_POLICY": "reject"}, "E028", "only logged"),
+        ({"SOURCE_POLICY": "reject"}, "W021", "no address is refused"),
+        ({"TRUSTED_PROXIES": "10.0.0.1"}, "E029", "TRUSTED_PROXIES is a str, not a list"),
+        ({"TRUSTED_PROXIES": None}, "E029", "TRUSTED_PROXIES is a NoneType"),
+        ({"TRUSTED_PROXIES": ["10.0.0.1/8"]}, "E029", "the network is 10.0.0.0/8"),
+        *(({"TRUSTED_PROXIES": ["10.0.0.1", wrong]}, "E029", "everybody") for wrong in ("0.0.0.0/0", "::/0")),
         ({"BASE_URL": "http://localhost:8000"}, "E024", "public name"),
         ({"BASE_URL": "https://192.168.1.2"}, "E024", "public address"),
         ({"BASE_URL": "https://shop.example/?a=b"}, "E024", "query string"),
@@ -455,9 +470,15 @@ def test_a_key_in_the_wrong_place_is_not_printed(configure_merchant, given):
     assert found()
 
 
-@pytest.mark.parametrize("name", ["BASE_URL", "DELIVERY"])
+@pytest.mark.parametrize("name", ["BASE_URL", "DELIVERY", "SOURCE_NETWORKS", "SOURCE_POLICY", "TRUSTED_PROXIES"])
 def test_a_password_in_a_url_is_not_printed(configure, name):
     configure(**{name: "https://user:correcthorsebatterystaple@shop.example"})
+    assert found("correcthorsebatterystaple")
+
+
+@pytest.mark.parametrize("name", ["SOURCE_NETWORKS", "TRUSTED_PROXIES"])
+def test_a_password_among_networks_is_not_printed(configure, name):
+    configure(**{name: ["https://user:correcthorsebatterystaple@shop.example"]})
     assert found("correcthorsebatterystaple")
 
 

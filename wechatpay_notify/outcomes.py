@@ -137,6 +137,7 @@ _ROWS = (
             "you order or refund with."
         ),
     ),
+    _refusal(errors.SourceRefused, 403, "rejected", logging.WARNING),
     _refusal(errors.Malformed, 400, "malformed"),
     _refusal(errors.Undecryptable, 503, "retry", logging.ERROR),
     _refusal(errors.SignatureInvalid, 401, "unauthorized"),

@@ -37,6 +37,8 @@ class Settlement:
         self.using = router.db_for_write(SignalDelivery)
         self.merchant, self.notification, self.row = merchant, notification, row
         self.started, self.confirmed_by = started, confirmed_by
+        self.noted = "" if row is None else row.detail
+        """What was remarked of the request before it was judged."""
         self.doubtful = False
         """After a unique constraint refused: something that should be new is there already."""
         self.made: list[SignalDelivery] = []
@@ -112,7 +114,8 @@ class Settlement:
         """
         if self.row is not None:
             self.row.pk = None
-            self.row.detail = "; ".join(verdict.detail for verdict in verdicts if verdict.detail)[:500]
+            details = (self.noted, *(verdict.detail for verdict in verdicts))
+            self.row.detail = "; ".join(filter(None, details))[:500]
         if _only_logged(verdicts):
             self._complete(_code(verdicts))
             return

@@ -11,7 +11,7 @@ from django.db import transaction
 from django.http import HttpRequest, HttpResponse, UnreadablePostError
 from django.views import View
 
-from . import processing
+from . import processing, sources
 from .conf import DEFAULT_ALIAS, conf
 from .log import logger
 from .outcomes import OUTCOMES
@@ -60,7 +60,7 @@ class NotifyView(View):
         if config is None or not taken:
             logger.info("no merchant %s that takes %s", ascii(alias)[:64], version)
             return _respond(version, 404, answers.plain(version, "rejected"))
-        sender = request.META.get("REMOTE_ADDR")
+        sender = sources.client_address(request.META)
         reply = processing.receive(version, request.headers, body, config, remote_addr=sender)
         return _respond(version, reply.outcome.http_status(version), reply.content)
 

@@ -9,8 +9,10 @@ from django.conf import settings
 from django.urls import NoReverseMatch
 from django.utils.module_loading import import_string
 
-from wechatpay_notify.conf import DEFAULTS, ONLY_DEFAULT, conf
+from wechatpay_notify.conf import DEFAULTS, conf
+from wechatpay_notify.protocol.errors import Misconfigured
 from wechatpay_notify.questions import QUESTIONS
+from wechatpay_notify.sources import POLICIES, PUBLISHED_WORD
 from wechatpay_notify.urls import InvalidNotifyURL, notify_url
 
 from .findings import Findings, unknown_names
@@ -21,11 +23,6 @@ MAX_TOLERANCE = 3600
 """Seconds; whoever needs more than an hour has a clock to mend."""
 COUNTS = {"MAX_BODY_BYTES": 1, "REJECTED_LOG_PER_MINUTE": 0, "REJECTED_LOG_KEEP": 0}
 """Settings that are whole numbers, and the least that each may be."""
-
-
-MENDS = {
-    "DELIVERY": "Remove it: receivers run before WeChat is answered, and its retries run the failed ones again.",
-}
 
 
 def _setting() -> Findings:
@@ -92,14 +89,13 @@ def _problem(given: object) -> str:
     return "" if callable(found) else f"names a {type(found).__name__}, not a callable: {given!r}"
 
 
-def _only_default() -> Findings:
-    for name in ONLY_DEFAULT:
-        if conf.configured(name) != DEFAULTS[name]:
-            yield (
-                "E020",
-                f'WECHATPAY_NOTIFY["{name}"] is not {DEFAULTS[name]!r}, the only value of this version.',
-                MENDS.get(name, "Remove the setting: addresses are recorded, and the signature alone decides."),
-            )
+def _delivery() -> Findings:
+    if DEFAULTS["DELIVERY"] != conf.DELIVERY:
+        yield (
+            "E020",
+            f'WECHATPAY_NOTIFY["DELIVERY"] is not {DEFAULTS["DELIVERY"]!r}, the only value of this version.',
+            "Remove it: receivers run before WeChat is answered, and its retries run the failed ones again.",
+        )
 
 
 def _inline_seconds() -> Findings:
@@ -157,4 +153,62 @@ def _base_url() -> Findings:
             return  # the URLs are not included: a warning of its own
 
 
-CHECKS = (_setting, _callables, _answers, _only_default, _inline_seconds, _timestamp_tolerance, _counts, _base_url)
+def _source_networks() -> Findings:
+    if conf.SOURCE_NETWORKS in (None, PUBLISHED_WORD):
+        return
+    try:
+        conf.source_networks  # noqa: B018 (raises)
+    except Misconfigured as error:
+        yield (
+            "E027",
+            f"WECHATPAY_NOTIFY: {error.detail}.",
+            'List networks as text, ["101.226.103.0/25", "203.0.113.7"], or give None: then addresses are recorded.',
+        )
+
+
+def _source_policy() -> Findings:
+    policy, networks = conf.SOURCE_POLICY, conf.SOURCE_NETWORKS
+    if policy not in POLICIES:
+        yield (
+            "E028",
+            'WECHATPAY_NOTIFY["SOURCE_POLICY"] is neither "log" nor "reject".',
+            'Remove it ("log"), or give "reject": then genuine notifications from elsewhere are refused.',
+        )
+    elif policy == "reject" and networks == PUBLISHED_WORD:
+        yield (
+            "E028",
+            'WECHATPAY_NOTIFY["SOURCE_POLICY"] is "reject" beside the published networks, which are only logged.',
+            "WeChat adds addresses without asking you: list the networks yourself to refuse others, and watch them.",
+        )
+    elif policy == "reject" and networks is None:
+        yield (
+            "W021",
+            'WECHATPAY_NOTIFY["SOURCE_POLICY"] is "reject" without SOURCE_NETWORKS: no address is refused.',
+            "Give SOURCE_NETWORKS, or remove SOURCE_POLICY: the signature decides without it.",
+        )
+
+
+def _trusted_proxies() -> Findings:
+    try:
+        conf.trusted_proxies  # noqa: B018 (raises)
+    except Misconfigured as error:
+        yield (
+            "E029",
+            f"WECHATPAY_NOTIFY: {error.detail}.",
+            'List the addresses of your own proxies, ["127.0.0.1", "10.0.0.0/24"]: only their X-Forwarded-For counts.',
+        )
+
+
+CHECKS = (
+    _setting,
+    _callables,
+    _answers,
+    _delivery,
+    _inline_seconds,
+    _timestamp_tolerance,
+    _counts,
+    _base_url,
+    _source_networks,
+    _source_policy,
+    _trusted_proxies,
+)

@@ -18,12 +18,12 @@ from wechatpay_notify.protocol.types import ExpectedOrder, Merchant, Notificatio
 
 from .keydirectory import KeyDirectory
 from .merchants import MERCHANT_SETTINGS, SIGN_TYPES, Fault, MerchantConfig, parse_merchant, provided_faults
+from .networks import Networks, parse_networks
 
 __all__ = [
     "DEFAULTS",
     "DEFAULT_ALIAS",
     "MERCHANT_SETTINGS",
-    "ONLY_DEFAULT",
     "SIGN_TYPES",
     "Fault",
     "KeyDirectory",
@@ -48,8 +48,6 @@ DEFAULTS: dict[str, Any] = {
     "REJECTED_LOG_PER_MINUTE": 60,
     "REJECTED_LOG_KEEP": 10_000,
 }
-ONLY_DEFAULT = ("DELIVERY", "SOURCE_NETWORKS", "SOURCE_POLICY", "TRUSTED_PROXIES")
-"""Settings that have one value in this version; the checks refuse another."""
 DEFAULT_ALIAS = "default"
 
 Resolver = Callable[[Result], ExpectedOrder | None]
@@ -104,6 +102,22 @@ class Conf:
         given = self.ANSWERS
         return {name: _callable(value) for name, value in given.items()} if isinstance(given, Mapping) else {}
 
+    @cached_property
+    def source_networks(self) -> Networks:
+        """SOURCE_NETWORKS, when it is a list. Raises Misconfigured."""
+        networks = parse_networks("SOURCE_NETWORKS", self.SOURCE_NETWORKS)
+        if not networks:
+            raise Misconfigured("SOURCE_NETWORKS is empty")
+        return networks
+
+    @cached_property
+    def trusted_proxies(self) -> Networks:
+        """The peers whose X-Forwarded-For counts. Raises Misconfigured."""
+        networks = parse_networks("TRUSTED_PROXIES", self.TRUSTED_PROXIES)
+        if any(network.prefixlen == 0 for network in networks):
+            raise Misconfigured("TRUSTED_PROXIES trusts everybody, who may then choose an address")
+        return networks
+
     def merchant(self, alias: str) -> MerchantConfig | None:
         """The merchant behind a URL alias, or None. Whatever the host's callable raises comes through."""
         if self.merchant_for is None:
@@ -116,7 +130,7 @@ class Conf:
         return next((config.merchant for config in self.merchants.values() if config.merchant.mchid == mchid), None)
 
     def reset(self) -> None:
-        for name in ("merchants", "merchant_for", "order_resolver", "answers"):
+        for name in ("merchants", "merchant_for", "order_resolver", "answers", "source_networks", "trusted_proxies"):
             self.__dict__.pop(name, None)
 
 

@@ -94,6 +94,18 @@ class Undecryptable(NotificationError):
     )
 
 
+class SourceRefused(NotificationError):
+    code = "source_refused"
+    hint = (
+        "The signature is WeChat's, the address is not in SOURCE_NETWORKS, and SOURCE_POLICY is \"reject\". WeChat's "
+        "addresses change: if this is a new one, add it and the next attempt within 24 hours is taken. If it is your "
+        "proxy's, name the proxy in TRUSTED_PROXIES. Otherwise somebody sent a captured request again."
+    )
+
+
 class Misconfigured(NotificationError):
     code = "misconfigured"
-    hint = "A key of this merchant cannot be used. Run `manage.py check`: it names the setting and the mend."
+    hint = (
+        'A key of this merchant, or with SOURCE_POLICY = "reject" a list of networks, cannot be used. '
+        "Run `manage.py check`: it names the setting and the mend."
+    )
