@@ -362,18 +362,29 @@ def test_an_order_with_refunds_cannot_be_deleted(client, paid, told):
 
 def test_a_service_providers_refund_is_its_sub_merchants(client, settings, shipped, told):
     order = Order.objects.expect(out_trade_no="A-1", amount=100, sub_mchid="1900000201")
-    partner = {"sp_mchid": PLATFORM.mchid, "sub_mchid": "1900000201"}
-    payment = PLATFORM.payment_v3("A-1", 100, transaction_id=PAID_BY, sp_appid=PLATFORM.appid, **partner)
-    assert outcome(client, payment) == "confirmed"
+    partner = {"sub_mchid": "1900000201"}
+    assert outcome(client, PLATFORM.payment_v3("A-1", 100, transaction_id=PAID_BY, **partner)) == "confirmed"
     assert outcome(client, refund_v3(30, **partner)) == "refunded"
     # Some samples name the provider `mchid` (protocol, 2.12).
-    assert outcome(client, refund_v3(20, "R-2", sub_mchid="1900000201")) == "refunded"
+    named_mchid = resource(sub_mchid="1900000201", amount={"total": 100, "refund": 20})
+    assert outcome(client, PLATFORM.v3("REFUND.SUCCESS", named_mchid)) == "refunded"
     assert outcome(client, refund_v2(10, "R-3", outer={"sub_mch_id": "1900000201"})) == "refunded"
     order.refresh_from_db()
     assert order.refunded_amount == 60
     assert {row.sub_mchid for row in Refund.objects.all()} == {"1900000201"}
     settings.WECHATPAY_NOTIFY = {"MERCHANTS": {"default": PLATFORM.merchant(SUB_MCHIDS=["1900000202"])}}
     assert outcome(client, refund_v3(30, "R-4", **partner)) == "wrong_merchant"
+
+
+def test_the_refund_of_a_sub_order_counts_for_that_one_alone(client, shipped, told):
+    parts = dict.fromkeys(("C-1-1", "C-1-2"), 100)
+    for number in parts:
+        Order.objects.expect(out_trade_no=number, amount=100, combine_out_trade_no="C-1")
+    assert outcome(client, PLATFORM.combined_v3("C-1", parts)) == "confirmed"
+    numbers = {"transaction_id": Order.objects.get(out_trade_no="C-1-2").transaction_id, "out_refund_no": "R-1"}
+    assert outcome(client, PLATFORM.refund_v3("C-1-2", 100, total=100, **numbers)) == "refunded"
+    assert dict(Order.objects.values_list("out_trade_no", "refunded_amount")) == {"C-1-1": 0, "C-1-2": 100}
+    assert len(shipped.calls) == 2
 
 
 def test_a_global_refund_is_compared_in_its_currency(client, shipped, told):

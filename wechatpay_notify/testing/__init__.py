@@ -3,8 +3,9 @@
 Never used by the app itself, and its keys are refused by a system check outside of DEBUG.
 """
 
+from .contents import OPENID
 from .development import development_merchant, development_platform
-from .platform import APPID, MCHID, OPENID, Platform, transaction_number
+from .platform import APPID, MCHID, Platform, transaction_number
 from .signed import Signed, xml
 
 __all__ = [

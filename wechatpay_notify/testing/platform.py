@@ -2,7 +2,6 @@
 
 import base64
 import dataclasses
-import hashlib
 import json
 import secrets
 import time
@@ -28,11 +27,12 @@ from wechatpay_notify.protocol.moments import BEIJING
 from wechatpay_notify.protocol.sealed import ALGORITHM
 from wechatpay_notify.protocol.types import SignType
 
+from . import contents
+from .contents import OPENID
 from .signed import Signed, xml
 
 MCHID = "1900000109"
 APPID = "wxd678efh567hg6787"
-OPENID = "oUpF8uMuAJO_M2pxb1Q9zNjWeS6o"
 
 
 def _new_key() -> RSAPrivateKey:
@@ -47,8 +47,8 @@ _throw_away_key = cache(_new_key)
 class Platform:
     """One pretend WeChat with one merchant's keys.
 
-    `merchant()` is the entry for MERCHANTS; `payment_v3`, `payment_v2`, `refund_v3` and `refund_v2` make whole
-    notifications, `v3` and `v2` sign anything.
+    `merchant()` is the entry for MERCHANTS; `payment_v3`, `payment_v2`, `combined_v3`, `refund_v3` and `refund_v2` make
+    whole notifications, `v3` and `v2` sign anything.
     """
 
     mchid: str = MCHID
@@ -85,37 +85,48 @@ class Platform:
         /,
         *,
         transaction_id: str = "",
+        sub_mchid: str = "",
         notification_id: str = "",
         event_type: str = "TRANSACTION.SUCCESS",
         timestamp: int | None = None,
         **fields: Any,
     ) -> Signed:
-        """A v3 payment of a direct merchant; `fields` replace or add resource fields. `amount` in fen."""
+        """A v3 payment; `fields` replace or add resource fields. `amount` in fen.
+
+        With `sub_mchid` it is a sub-merchant's, and this merchant the service provider.
+        """
         return self.v3(
             event_type,
-            self.payment_resource(out_trade_no, amount, transaction_id=transaction_id, **fields),
+            self.payment_resource(out_trade_no, amount, transaction_id=transaction_id, sub_mchid=sub_mchid, **fields),
             notification_id=notification_id,
             timestamp=timestamp,
         )
 
     def payment_resource(
-        self, out_trade_no: str, amount: int, /, *, transaction_id: str = "", **fields: Any
+        self, out_trade_no: str, amount: int, /, *, transaction_id: str = "", sub_mchid: str = "", **fields: Any
     ) -> dict[str, Any]:
         """The resource of a v3 payment, as it is before encryption."""
-        return {
-            "mchid": self.mchid,
-            "appid": self.appid,
-            "out_trade_no": out_trade_no,
-            "transaction_id": transaction_id or transaction_number(),
-            "trade_type": "JSAPI",
-            "trade_state": "SUCCESS",
-            "trade_state_desc": "支付成功",
-            "bank_type": "OTHERS",
-            "attach": "",
-            "success_time": datetime.now(BEIJING).isoformat(timespec="seconds"),
-            "payer": {"openid": OPENID},
-            "amount": {"total": amount, "payer_total": amount, "currency": "CNY", "payer_currency": "CNY"},
-        } | fields
+        said = contents.payment_v3(out_trade_no, amount, transaction_id or transaction_number())
+        said["sp_appid" if sub_mchid else "appid"] = self.appid
+        said["payer"] = {"sp_openid" if sub_mchid else "openid": OPENID}
+        return contents.whose_v3(self.mchid, sub_mchid) | said | fields
+
+    def combined_v3(self, combine_out_trade_no: str, sub_orders: Mapping[str, int], /, **fields: Any) -> Signed:
+        """A v3 payment of a combined order (合单); `sub_orders` are their out_trade_no → amount in fen.
+
+        `fields` replace or add resource fields.
+        """
+        resource = {
+            "combine_appid": self.appid,
+            "combine_mchid": self.mchid,
+            "combine_out_trade_no": combine_out_trade_no,
+            "sub_orders": [
+                contents.whose_v3(self.mchid) | contents.sub_order(out_trade_no, amount, transaction_number())
+                for out_trade_no, amount in sub_orders.items()
+            ],
+            "combine_payer_info": {"openid": OPENID},
+        }
+        return self.v3("TRANSACTION.SUCCESS", resource | fields)
 
     def payment_v2(
         self,
@@ -128,27 +139,8 @@ class Platform:
         **fields: str,
     ) -> Signed:
         """A v2 payment of a direct merchant; `fields` replace or add elements. `amount` in fen."""
-        return self.v2(
-            {
-                "return_code": "SUCCESS",
-                "result_code": "SUCCESS",
-                "appid": self.appid,
-                "mch_id": self.mchid,
-                "nonce_str": uuid.uuid4().hex,
-                "openid": OPENID,
-                "is_subscribe": "N",
-                "trade_type": "JSAPI",
-                "bank_type": "OTHERS",
-                "total_fee": str(amount),
-                "fee_type": "CNY",
-                "cash_fee": str(amount),
-                "transaction_id": transaction_id or transaction_number(),
-                "out_trade_no": out_trade_no,
-                "time_end": datetime.now(BEIJING).strftime("%Y%m%d%H%M%S"),
-            }
-            | fields,
-            sign_type=sign_type,
-        )
+        said = contents.payment_v2(out_trade_no, amount, transaction_id or transaction_number())
+        return self.v2({"appid": self.appid, "mch_id": self.mchid} | said | fields, sign_type=sign_type)
 
     def refund_v3(
         self,
@@ -160,24 +152,20 @@ class Platform:
         transaction_id: str,
         out_refund_no: str,
         status: str = "SUCCESS",
+        sub_mchid: str = "",
         notification_id: str = "",
         event_type: str = "",
         timestamp: int | None = None,
         **fields: Any,
     ) -> Signed:
-        """A v3 refund of a direct merchant: `amount` of the `total` that was ordered, both in fen."""
-        resource = {
-            "mchid": self.mchid,
-            "out_trade_no": out_trade_no,
-            "transaction_id": transaction_id,
-            "out_refund_no": out_refund_no,
-            "refund_id": refund_number(out_refund_no),
-            "refund_status": status,
-            "user_received_account": "支付用户零钱",
-            "amount": {"total": total, "refund": amount, "payer_total": total, "payer_refund": amount},
-        } | ({"success_time": datetime.now(BEIJING).isoformat(timespec="seconds")} if status == "SUCCESS" else {})
+        """A v3 refund: `amount` of the `total` that was ordered, both in fen. `sub_mchid` as in `payment_v3`."""
+        numbers = contents.refund_numbers(out_trade_no, transaction_id, out_refund_no)
+        said = numbers | contents.refund_v3(amount, total, status)
         return self.v3(
-            event_type or f"REFUND.{status}", resource | fields, notification_id=notification_id, timestamp=timestamp
+            event_type or f"REFUND.{status}",
+            contents.whose_v3(self.mchid, sub_mchid) | said | fields,
+            notification_id=notification_id,
+            timestamp=timestamp,
         )
 
     def refund_v2(
@@ -197,27 +185,14 @@ class Platform:
 
         `fields` replace or add elements inside `req_info`, `outer` those around it.
         """
-        moment = datetime.now(BEIJING).strftime("%Y-%m-%d %H:%M:%S")
-        inner = {
-            "out_trade_no": out_trade_no,
-            "transaction_id": transaction_id,
-            "out_refund_no": out_refund_no,
-            "refund_id": refund_number(out_refund_no),
-            "total_fee": str(total),
-            "refund_fee": str(amount),
-            "settlement_refund_fee": str(amount),
-            "refund_status": status,
-            "success_time": moment if status == "SUCCESS" else "",
-            "refund_recv_accout": "支付用户零钱",
-            "refund_account": "REFUND_SOURCE_RECHARGE_FUNDS",
-            "refund_request_source": "API",
-        }
+        numbers = contents.refund_numbers(out_trade_no, transaction_id, out_refund_no)
+        said = numbers | contents.refund_v2(amount, total, status)
         around = {
             "return_code": "SUCCESS",
             "appid": self.appid,
             "mch_id": self.mchid,
             "nonce_str": uuid.uuid4().hex,
-            "req_info": self.req_info(xml(inner | fields, "root").body),
+            "req_info": self.req_info(xml(said | fields, "root").body),
         }
         return xml(around | dict(outer or {}))
 
@@ -323,8 +298,3 @@ class Platform:
 def transaction_number() -> str:
     """A transaction number of WeChat's form: 28 digits."""
     return f"42{secrets.randbelow(10**26):026d}"
-
-
-def refund_number(out_refund_no: str) -> str:
-    """A refund number of WeChat's form, the same for the same merchant refund number."""
-    return f"503{int.from_bytes(hashlib.sha256(out_refund_no.encode()).digest()[:11]):026d}"

@@ -7,6 +7,8 @@ from typing import Any
 from urllib.parse import urlsplit
 from xml.sax.saxutils import escape
 
+from wechatpay_notify.protocol.v3 import PROBE_PREFIX
+
 
 @dataclass(frozen=True, slots=True)
 class Signed:
@@ -36,8 +38,22 @@ class Signed:
             connection.close()
 
     def with_body(self, body: bytes) -> "Signed":
-        """The same signature over other bytes: a tampered request."""
+        """The same signature over other bytes."""
         return Signed(self.headers, body)
+
+    def tampered(self) -> "Signed":
+        """The same with another body: one byte more (v3), more money (v2), another ciphertext (v2 refund)."""
+        if not self.body.startswith(b"<xml>"):
+            return self.with_body(self.body.replace(b"{", b"{ ", 1))
+        before, sealed, after = self.body.partition(b"<req_info>")
+        if sealed:
+            return self.with_body(before + sealed + (b"B" if after.startswith(b"A") else b"A") + after[1:])
+        return self.with_body(self.body.replace(b"</total_fee>", b"0</total_fee>", 1))
+
+    def probe(self) -> "Signed":
+        """The same v3 body under the false signature with which WeChat tests whether a shop verifies."""
+        signature = PROBE_PREFIX + self.headers["Wechatpay-Signature"][len(PROBE_PREFIX) :]
+        return Signed(self.headers | {"Wechatpay-Signature": signature}, self.body)
 
 
 def xml(fields: Mapping[str, str], root: str = "xml") -> Signed:
