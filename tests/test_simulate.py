@@ -10,9 +10,10 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 from django.core.management import CommandError, call_command
 
+from wechatpay_notify import signals
 from wechatpay_notify.conf import conf
 from wechatpay_notify.management.commands.wechatpay_simulate import DEV_SERVER, destination
-from wechatpay_notify.models import NotificationLog, Order
+from wechatpay_notify.models import NotificationLog, Order, Refund
 from wechatpay_notify.protocol import flatxml, v2, v3
 from wechatpay_notify.testing import Platform, development_merchant
 
@@ -126,6 +127,62 @@ class TestToAShop:
         simulate(live_server.url, "--api", api, "--state", "PAYERROR")
         assert Order.objects.get().status == "pending"
         assert NotificationLog.objects.get().outcome == "payment_failed"
+
+    @pytest.mark.parametrize("api", ["v3", "v2"])
+    def test_refunds_of_a_paid_order_need_only_how_much_goes_back(self, merchant, live_server, shipped, api):
+        Order.objects.expect(out_trade_no="SHOP-1", amount=2600)
+        simulate(live_server.url)
+        printed = [simulate(live_server.url, "--api", api, "--refund", fen) for fen in ("600", "600", "2000")]
+        assert ["refunded" in line for line in printed] == [True, False, True]
+        assert "200 SUCCESS → duplicate, " in printed[1]
+        order = Order.objects.get()
+        assert order.refunded_amount == 2600
+        assert {(row.out_refund_no, row.transaction_id, row.amount) for row in order.refunds.all()} == {
+            ("SHOP-1-600", order.transaction_id, 600),
+            ("SHOP-1-2000", order.transaction_id, 2000),
+        }
+
+    @pytest.mark.parametrize("api", ["v3", "v2"])
+    def test_a_refund_goes_through_the_states_it_is_given(self, merchant, live_server, shipped, api):
+        Order.objects.expect(out_trade_no="SHOP-1", amount=2600)
+        simulate(live_server.url)
+        for status in ("ABNORMAL", "CLOSED"):
+            refund = ("--api", api, "--refund", "600", "--out-refund-no", "R-1", "--refund-status", status)
+            assert "200 SUCCESS → refunded, " in simulate(live_server.url, *refund)
+            assert Refund.objects.get(out_refund_no="R-1").status == status
+
+    @pytest.mark.parametrize("api", ["v3", "v2"])
+    def test_a_refund_before_its_payment_is_sent_again(self, merchant, live_server, shipped, connect, api):
+        told = connect(signals.refund_confirmed)
+        Order.objects.expect(out_trade_no="SHOP-1", amount=2600)
+        refund = ("--api", api, "--refund", "600", "--transaction-id", "4200001")
+        with pytest.raises(CommandError, match="1 of 1 not answered with success"):
+            simulate(live_server.url, *refund)
+        simulate(live_server.url, "--transaction-id", "4200001")
+        assert "200 SUCCESS → refunded, " in simulate(live_server.url, *refund)
+        assert len(told.calls) == 1
+
+    @pytest.mark.parametrize("api", ["v3", "v2"])
+    def test_a_refund_of_a_sub_merchants_order_is_the_sub_merchants(self, merchant, live_server, shipped, api):
+        merchant(SUB_MCHIDS=["1900000110"], APPIDS=["wx1", "wx2"], MCHID="1900000111")
+        Order.objects.expect(out_trade_no="SHOP-1", amount=2600, sub_mchid="1900000110", appid="wx2")
+        simulate(live_server.url)
+        simulate(live_server.url, "--api", api, "--refund", "600")
+        assert Refund.objects.get().sub_mchid == "1900000110"
+
+    @pytest.mark.parametrize(
+        ("wrong", "outcome"),
+        [
+            (("--tamper", "--refund", "600"), "signature_invalid"),
+            (("--tamper", "--refund", "600", "--api", "v2"), "signature_invalid"),
+            (("--probe", "--refund", "600"), "probe"),
+        ],
+    )
+    def test_a_refund_that_is_not_wechats_is_refused(self, merchant, live_server, shipped, wrong, outcome):
+        Order.objects.expect(out_trade_no="SHOP-1", amount=2600)
+        simulate(live_server.url)
+        assert f"FAIL unauthorized → {outcome}, " in simulate(live_server.url, *wrong)
+        assert not Refund.objects.exists()
 
     @pytest.mark.parametrize(
         ("wrong", "outcome"),
@@ -267,6 +324,12 @@ class TestRefusals:
             (("--amount", "5", "--times", "101"), "--times"),
             (("--amount", "5", "--probe", "--api", "v2"), "--probe"),
             (("--amount", "5", "--again", "--transaction-id", "4200001"), "not allowed with"),
+            (("--amount", "5", "--refund", "3"), "give the --transaction-id"),
+            (("--amount", "5", "--refund", "3", "--again"), "--again says nothing of a refund"),
+            (("--amount", "5", "--refund", "3", "--attach", "x"), "--attach"),
+            (("--amount", "5", "--refund", "3", "--state", "PAYERROR"), "--state"),
+            (("--amount", "5", "--out-refund-no", "R-1"), "--out-refund-no says nothing of a payment"),
+            (("--amount", "5", "--refund-status", "CLOSED"), "--refund-status"),
         ],
     )
     def test_arguments_that_make_no_sense_are_refused(self, stub, arguments, message):

@@ -10,7 +10,6 @@ from django.db.models import F
 
 from shop.models import Product, ShopOrder
 from shop.payments import place_order
-from wechatpay_notify.management.commands.wechatpay_simulate import probe, tampered
 from wechatpay_notify.testing import Platform, Signed, transaction_number
 
 PAID = "200 SUCCESS"
@@ -62,11 +61,11 @@ def _frauds(platform: Platform, product: Product) -> Iterator[Scene]:
     forged = platform.stranger().payment_v3(order.number, order.total_fen)
     yield _refused("a forgery: another key signed it", forged, order, "signature_invalid")
     genuine = platform.payment_v3(order.number, order.total_fen)
-    yield _refused("a tampered body, v3", tampered(genuine), order, "signature_invalid")
+    yield _refused("a tampered body, v3", genuine.tampered(), order, "signature_invalid")
     genuine = platform.payment_v2(order.number, order.total_fen)
     yield Scene(
         "a tampered body, v2",
-        tampered(genuine),
+        genuine.tampered(),
         order,
         answered="200 FAIL unauthorized",  # API v2 has no other status for it
         decided="signature_invalid",
@@ -86,7 +85,7 @@ def _frauds(platform: Platform, product: Product) -> Iterator[Scene]:
 def _probed(platform: Platform, product: Product) -> Iterator[Scene]:
     order = place_order(product, 1)
     genuine = platform.payment_v3(order.number, order.total_fen)
-    yield _refused("WeChat's signature probe", probe(genuine), order, "probe")
+    yield _refused("WeChat's signature probe", genuine.probe(), order, "probe")
     yield Scene("… and the genuine one after it", genuine, order)
 
 

@@ -1,4 +1,4 @@
-"""A pretend WeChat on the developer's machine: sends really signed payment notifications to a local shop.
+"""A pretend WeChat on the developer's machine: sends really signed payments and refunds to a local shop.
 
 Never sends to a public address, never works outside of DEBUG, never signs with other than development keys.
 """
@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
-from uuid import uuid4
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
@@ -26,12 +25,15 @@ from wechatpay_notify.protocol.errors import NotificationError
 from wechatpay_notify.protocol.flatxml import parse_xml
 from wechatpay_notify.protocol.results import FAILED, PAID
 from wechatpay_notify.protocol.types import Merchant
-from wechatpay_notify.protocol.v3 import PROBE_PREFIX
-from wechatpay_notify.testing import Platform, Signed, development_platform, transaction_number
+from wechatpay_notify.testing import Platform, Signed, development_platform
+
+from . import _notices
 
 KEYS = ".wechatpay"
 DEV_SERVER = "http://127.0.0.1:8000"
 MAX_TIMES = 100
+OF_PAYMENTS, OF_REFUNDS = ("again", "attach", "state"), ("out_refund_no", "refund_status")
+"""Options that only the one or the other has."""
 MEND = (
     'In the development settings: from wechatpay_notify.testing import development_merchant; "MERCHANTS": '
     f'{{"default": development_merchant(BASE_DIR / "{KEYS}")}}. --keys names the directory if it is another one.'
@@ -50,7 +52,7 @@ class Sent:
 
 
 class Command(BaseCommand):
-    help = "Send really signed payment notifications to a shop on this machine, as WeChat would."
+    help = "Send really signed notifications of a payment or refund to a shop on this machine, as WeChat would."
     requires_system_checks = []  # what matters here is checked, and a warning about production would only be noise
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -61,7 +63,7 @@ class Command(BaseCommand):
             help=f"where the notification goes, or just the server; default {DEV_SERVER} and the shop's own path",
         )
         parser.add_argument("--out-trade-no", required=True, help="merchant order number (商户订单号)")
-        parser.add_argument("--amount", type=int, metavar="FEN", help="in fen; default: what the order expects")
+        parser.add_argument("--amount", type=int, metavar="FEN", help="of the order, in fen; default: what it expects")
         parser.add_argument("--api", choices=("v3", "v2"), default="v3")
         parser.add_argument("--sign-type", choices=SIGN_TYPES, default="MD5", help="of a v2 notification")
         parser.add_argument("--merchant", default=DEFAULT_ALIAS, metavar="ALIAS", help="alias in MERCHANTS")
@@ -73,44 +75,54 @@ class Command(BaseCommand):
             "--transaction-id",
             default="",
             metavar="T",
-            help="default: that of the order once it is paid, else a new one",
+            help="default: that of the order once it is paid, else, for a payment, a new one",
         )
         which.add_argument("--again", action="store_true", help="a second, different payment of a paid order")
         parser.add_argument("--attach", default="", metavar="TEXT")
         parser.add_argument("--state", choices=sorted({PAID, *FAILED}), default=PAID, help="v2 knows paid and not paid")
-        parser.add_argument("--times", type=int, default=1, metavar="N", help="send the same payment N times")
+        parser.add_argument("--times", type=int, default=1, metavar="N", help="send the same notice N times")
         parser.add_argument("--together", action="store_true", help="all at once, not one after the other")
+        refund = parser.add_argument_group("a refund instead of a payment")
+        refund.add_argument(
+            "--refund", type=int, metavar="FEN", help="how much of the order's payment goes back, in fen"
+        )
+        refund.add_argument(
+            "--out-refund-no",
+            metavar="R",
+            help="merchant refund number (商户退款单号); default: made of order number and amount",
+        )
+        refund.add_argument("--refund-status", choices=_notices.REFUND_STATES, help="default: SUCCESS")
         wrong = parser.add_mutually_exclusive_group()
         wrong.add_argument("--tamper", action="store_true", help="change the body after signing; must be refused")
         wrong.add_argument("--probe", action="store_true", help="WeChat's signature test (v3); must be refused")
 
-    def handle(self, *, url: str, api: Any, times: int, together: bool, **options: Any) -> None:
-        _check(times, api, options["probe"])
-        url = destination(url, options["merchant"])
-        merchant = self._merchant(options["merchant"], api)
-        platform = trusted_platform(options["keys"] or _keys_directory(), merchant, api)
-        order = recorded_order(merchant, options["out_trade_no"])
+    def handle(self, *, url: str, **options: Any) -> None:
+        times, alias, number = options["times"], options["merchant"], options["out_trade_no"]
+        _check(options)
+        url = destination(url, alias)
+        merchant = self._merchant(alias, options["api"])
+        platform = trusted_platform(options["keys"] or _keys_directory(), merchant, options["api"])
+        order = recorded_order(merchant, number)
+        if order and order.currency != "CNY":
+            raise CommandError("orders in another currency than CNY are not simulated")
+        if order and order.appid:
+            platform = replace(platform, appid=order.appid)
         amount = order.amount if options["amount"] is None and order else options["amount"]
         if amount is None:
-            raise CommandError(f"no order {options['out_trade_no']} is recorded in this database: give --amount in fen")
-        # The transaction that paid the order: so the same command again is WeChat's retry.
-        recorded = order.transaction_id if order and not options["again"] else None
-        transaction = options["transaction_id"] or recorded or transaction_number()
-        self.stdout.write(f"{options['out_trade_no']}: {amount} fen, transaction {transaction} → {url}")
-        envelope = {"notification_id": str(uuid4())} if api == "v3" else {"sign_type": options["sign_type"]}
-        fields = _fields(api, platform, order, options["attach"], options["state"])
-        make = platform.payment_v3 if api == "v3" else platform.payment_v2
-        spoil = tampered if options["tamper"] else probe if options["probe"] else None
+            raise CommandError(f"no order {number} is recorded in this database: give --amount in fen")
+        compose = _notices.payment if options["refund"] is None else _notices.refund
+        notice = compose(platform, order, amount, options)
+        self.stdout.write(f"{notice.about} → {url}")
+        spoil = Signed.tampered if options["tamper"] else Signed.probe if options["probe"] else None
 
         def one(_: int) -> Sent:
-            # Made anew for each: WeChat signs every attempt with the time it is sent.
-            signed = make(options["out_trade_no"], amount, transaction_id=transaction, **envelope, **fields)
+            signed = notice.make()
             return send(spoil(signed) if spoil else signed, url)
 
         accepted = []
-        with ThreadPoolExecutor(times if together else 1) as pool:
-            for number, sent in enumerate(pool.map(one, range(times)), 1):
-                label = f"#{number:<3} " if times > 1 else ""
+        with ThreadPoolExecutor(times if options["together"] else 1) as pool:
+            for count, sent in enumerate(pool.map(one, range(times)), 1):
+                label = f"#{count:<3} " if times > 1 else ""
                 self.stdout.write(f"{label}{sent.answered}{decision(sent.signed)}, {sent.milliseconds} ms")
                 accepted.append(sent.accepted)
         if spoil:
@@ -213,26 +225,17 @@ def answer(body: bytes) -> str:
     return " ".join(words).replace("SUCCESS OK", "SUCCESS")
 
 
-def tampered(signed: Signed) -> Signed:
-    """The same signature over another body: one that names more money (v2), or one byte more (v3)."""
-    if signed.body.startswith(b"<xml>"):
-        return signed.with_body(signed.body.replace(b"</total_fee>", b"0</total_fee>", 1))
-    return signed.with_body(signed.body.replace(b"{", b"{ ", 1))
-
-
-def probe(signed: Signed) -> Signed:
-    """The same body under the false signature with which WeChat tests whether a shop verifies."""
-    signature = PROBE_PREFIX + signed.headers["Wechatpay-Signature"][len(PROBE_PREFIX) :]
-    return Signed(signed.headers | {"Wechatpay-Signature": signature}, signed.body)
-
-
-def _check(times: int, api: str, probing: bool) -> None:
+def _check(options: dict[str, Any]) -> None:
     if not settings.DEBUG:
         raise CommandError("this is a tool for development and works only with DEBUG = True")
-    if not 1 <= times <= MAX_TIMES:
+    if not 1 <= options["times"] <= MAX_TIMES:
         raise CommandError(f"--times takes 1 to {MAX_TIMES}")
-    if probing and api == "v2":
+    if options["probe"] and options["api"] == "v2":
         raise CommandError("--probe is a test of v3 signatures; v2 has none")
+    refunding = options["refund"] is not None
+    for name in OF_PAYMENTS if refunding else OF_REFUNDS:
+        if options[name] not in (None, False, "", PAID):
+            raise CommandError(f"--{name.replace('_', '-')} says nothing of a {'refund' if refunding else 'payment'}")
 
 
 def _keys_directory() -> Path:
@@ -245,23 +248,6 @@ def _trusts_v3(merchant: Merchant, platform: Platform) -> bool:
     key = merchant.platform_keys.get(platform.serial)
     same = key is not None and key.public_key == platform.private_key.public_key()
     return same and platform.api_v3_key.encode() in merchant.api_v3_keys
-
-
-def _fields(api: str, platform: Platform, order: Order | None, attach: str, state: str) -> dict[str, Any]:
-    """What differs from a plain paid payment of a direct merchant."""
-    fields: dict[str, Any] = {"attach": attach} if attach else {}
-    appid = (order.appid if order else "") or platform.appid
-    if order and order.currency != "CNY":
-        raise CommandError("orders in another currency than CNY are not simulated")
-    if api == "v2":
-        fields |= {"appid": appid} | ({"sub_mch_id": order.sub_mchid} if order and order.sub_mchid else {})
-        return fields if state == PAID else fields | {"result_code": "FAIL", "err_code": state}
-    fields |= {"appid": appid, "trade_state": state}
-    if state != PAID:
-        fields |= {"event_type": "TRANSACTION.FAIL"}
-    if order and order.sub_mchid:
-        fields |= {"sp_mchid": platform.mchid, "sp_appid": appid, "sub_mchid": order.sub_mchid}
-    return fields
 
 
 def _is_local(text: str) -> bool:
