@@ -27,6 +27,18 @@ LINES = [
     ("a payment whose receiver fails", "503 FAIL retry", "receiver_failed", 0),
     ("… WeChat's retry, the cause mended", "200 SUCCESS", "confirmed", 1),
     ("an order only ORDER_RESOLVER knows", "200 SUCCESS", "confirmed", 1),
+    ("a payment that will be refunded", "200 SUCCESS", "confirmed", 1),
+    ("… half of it", "200 SUCCESS", "refunded", 1, "¥42.00"),
+    ("… and the rest: parcel unpacked", "200 SUCCESS", "refunded", 0, "¥84.00"),
+    ("a v2 payment that will be refunded", "200 SUCCESS", "confirmed", 1),
+    ("… by a v2 notice", "200 SUCCESS", "refunded", 0, "¥42.00"),
+    ("a refund before its payment", "503 FAIL retry", "busy", 0),
+    ("… the payment", "200 SUCCESS", "confirmed", 1),
+    ("… WeChat's retry of the refund", "200 SUCCESS", "refunded", 1, "¥42.00"),
+    ("a combined payment of three orders", "200 SUCCESS", "confirmed", 3),
+    ("a payment to a sub-merchant", "200 SUCCESS", "confirmed", 1),
+    ("a profit share (TRANSACTION.SUCCESS)", "200 SUCCESS", "received", 0),
+    ("a coupon (COUPON.USE)", "200 SUCCESS", "received", 0),
 ]
 
 
@@ -59,16 +71,18 @@ def finished(tmp_path_factory):
 
 def test_the_demo_ends_with_success_and_leaves_nothing_behind(finished):
     status, printed, directory = finished
-    assert (status, "13 of 13" in printed) == (0, True), printed
+    assert (status, f"{len(LINES)} of {len(LINES)} as it must be." in printed) == (0, True), printed
     assert list(directory.iterdir()) == []
     assert not answers(re.search(r"^Shop +(http\S+)", printed, re.MULTILINE)[1])
 
 
-@pytest.mark.parametrize(("sent", "answered", "decided", "fulfilled"), LINES)
-def test_each_line_says_what_was_sent_answered_decided_and_fulfilled(finished, sent, answered, decided, fulfilled):
+@pytest.mark.parametrize("expected", LINES, ids=[sent for sent, *_ in LINES])
+def test_each_line_says_what_was_sent_answered_decided_fulfilled_and_refunded(finished, expected):
+    sent, answered, decided, fulfilled, *refunded = expected
     line = next(line for line in finished[1].splitlines() if line.startswith(f"{sent}  "))
+    assert len(line) <= 110
     cells = re.split(r" {2,}", line)
-    assert (cells[1], cells[3], cells[4]) == (answered, str(fulfilled), "✓")
+    assert (cells[1], cells[3:]) == (answered, [str(fulfilled), *refunded, "✓"])
     assert decided in cells[2]
 
 

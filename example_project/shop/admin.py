@@ -12,9 +12,9 @@ class ProductAdmin(admin.ModelAdmin):
 class ShopOrderAdmin(admin.ModelAdmin):
     """An order entered here is not announced: its payment finds it through ORDER_RESOLVER."""
 
-    list_display = ("number", "product", "quantity", "total_fen", "status", "paid_at", "shipped")
+    list_display = ("number", "product", "quantity", "total_fen", "status", "paid_at", "refunded_fen", "shipped")
     list_filter = ("status", "shipped")
-    readonly_fields = ("status", "paid_at")
+    readonly_fields = ("status", "paid_at", "refunded_fen")
     search_fields = ("number__exact",)
 
 

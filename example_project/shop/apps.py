@@ -13,3 +13,5 @@ class ShopConfig(AppConfig):
 
         signals.payment_confirmed.connect(receivers.fulfil)
         signals.payment_unexpected.connect(receivers.tell_the_staff)
+        signals.refund_confirmed.connect(receivers.give_back)
+        signals.refund_abnormal.connect(receivers.refund_by_hand)

@@ -28,6 +28,7 @@ class ShopOrder(models.Model):
         NEW = "new", "waiting for payment"
         PAID = "paid", "paid"
         CANCELLED = "cancelled", "cancelled"
+        REFUNDED = "refunded", "refunded"
 
     number = models.CharField(max_length=32, unique=True, default=order_number)
     product = models.ForeignKey(Product, models.PROTECT)
@@ -36,6 +37,7 @@ class ShopOrder(models.Model):
     status = models.CharField(max_length=10, choices=Status, default=Status.NEW)
     created_at = models.DateTimeField(auto_now_add=True)
     paid_at = models.DateTimeField(null=True, blank=True)
+    refunded_fen = models.PositiveIntegerField(default=0)
     shipped = models.BooleanField(default=False)
 
     class Meta:

@@ -6,13 +6,16 @@ Never marks anything paid: only the receivers do, when WeChat's notification is 
 from django.db import transaction
 
 from wechatpay_notify.models import Order
-from wechatpay_notify.protocol.types import ExpectedOrder, PaymentResult
+from wechatpay_notify.protocol.types import ExpectedOrder, PaymentResult, RefundResult
 
 from .models import Product, ShopOrder
 
 
-def place_order(product: Product, quantity: int) -> ShopOrder:
-    """The first way: record the order and announce at once what must be paid for it."""
+def place_order(product: Product, quantity: int, **numbers: str) -> ShopOrder:
+    """The first way: record the order and announce at once what must be paid for it.
+
+    `numbers`: sub_mchid of a service provider's order, combine_out_trade_no of one that is paid together with others.
+    """
     with transaction.atomic():
         shop_order = ShopOrder.objects.create(
             product=product, quantity=quantity, total_fen=product.price_fen * quantity
@@ -22,12 +25,13 @@ def place_order(product: Product, quantity: int) -> ShopOrder:
             amount=shop_order.total_fen,
             reference=shop_order.number,
             description=product.name,
+            **numbers,
         )
     return shop_order
 
 
-def expected_order(result: PaymentResult) -> ExpectedOrder | None:
-    """The second way (ORDER_RESOLVER): say what an order costs when its payment arrives unannounced.
+def expected_order(result: PaymentResult | RefundResult) -> ExpectedOrder | None:
+    """The second way (ORDER_RESOLVER): say what an order costs when its payment or refund arrives unannounced.
 
     For orders that the staff enter in the admin, say.
     """

@@ -1,14 +1,16 @@
-"""What the shop does when money arrives.
+"""What the shop does when money arrives or goes back.
 
-Never guards against duplicates: each receiver's writes and its mark in the ledger commit together, once an order.
+Never guards against duplicates: each receiver's writes and its mark in the ledger commit together, once an order or
+refund.
 """
 
 from django.db.models import F
 
-from wechatpay_notify.models import Order
+from wechatpay_notify.models import Order, Refund
 from wechatpay_notify.protocol.types import PaymentResult
 
 from .models import Product, Shipment, ShopOrder, StaffNote
+from .templatetags.money import yuan
 
 
 class OutOfStock(Exception):
@@ -33,4 +35,27 @@ def tell_the_staff(*, payment: PaymentResult, reason: str, **_: object) -> None:
     StaffNote.objects.create(
         text=f"{payment.amount / 100:.2f} {payment.currency} paid for {payment.out_trade_no}: {reason} "
         f"(transaction {payment.transaction_id})"
+    )
+
+
+def give_back(*, order: Order, refund: Refund, **_: object) -> None:
+    """refund_confirmed: add up what went back; when that is all of it, unpack the parcel."""
+    if refund.transaction_id != order.transaction_id:
+        return  # of a second payment, which bought nothing
+    shop_orders = ShopOrder.objects.filter(number=order.reference)
+    shop_orders.update(refunded_fen=F("refunded_fen") + refund.amount)
+    shop_order = shop_orders.get()
+    if shop_order.refunded_fen < shop_order.total_fen:
+        return
+    shop_orders.update(status=ShopOrder.Status.REFUNDED)
+    # What has left comes back by post, if at all; what was never packed never left the shelf.
+    if not shop_order.shipped and shop_order.shipments.all().delete()[0]:
+        Product.objects.filter(pk=shop_order.product_id).update(stock=F("stock") + shop_order.quantity)
+
+
+def refund_by_hand(*, order: Order, refund: Refund, **_: object) -> None:
+    """refund_abnormal: the customer's account took nothing. Somebody has to send the money another way."""
+    StaffNote.objects.create(
+        text=f"{yuan(refund.amount)} could not be refunded for {order.out_trade_no}: see {refund.out_refund_no} on the "
+        "merchant platform"
     )

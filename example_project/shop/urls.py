@@ -14,4 +14,7 @@ urlpatterns = [
 if settings.DEBUG:
     from . import pretend
 
-    urlpatterns += [path("orders/<str:number>/pretend-payment/", pretend.pay, name="pretend_payment")]
+    urlpatterns += [
+        path("orders/<str:number>/pretend-payment/", pretend.pay, name="pretend_payment"),
+        path("orders/<str:number>/pretend-refund/", pretend.refund, name="pretend_refund"),
+    ]

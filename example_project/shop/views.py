@@ -44,12 +44,19 @@ def order(request: HttpRequest, number: str) -> HttpResponse:
         "order": shop_order,
         # An order that was not announced has nothing to poll yet: its page reloads instead.
         "status_url": announced and reverse("wechatpay_notify_status:order", args=[announced.public_id]),
-        "state": "paid" if announced and announced.status == Order.Status.PAID else shop_order.status,
+        "state": _state(shop_order, announced),
         "qr": PretendQR(number),
         "pretend": settings.DEBUG,
         "data": settings.DATA_DIR,
     }
     return render(request, "shop/order.html", context)
+
+
+def _state(shop_order: ShopOrder, announced: Order | None) -> str:
+    """What the customer sees: "paid" as soon as the money is there, even before the parcel is packed."""
+    if announced and announced.status == Order.Status.PAID and shop_order.status != ShopOrder.Status.REFUNDED:
+        return "paid"
+    return shop_order.status
 
 
 @require_POST

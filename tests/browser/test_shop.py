@@ -126,6 +126,25 @@ def test_the_command_shown_on_the_order_page_pays_the_order(page, shop):
     expect_paid_without_a_reload(page)
 
 
+def test_a_refund_shows_and_the_goods_go_back_on_the_shelf(page, shop, data):
+    page.goto(shop)
+    shelf = page.get_by_text("in stock").first.inner_text()
+    number = order(page, shop)
+    paid = development_platform(data / ".wechatpay").payment_v3(number, 13600, transaction_id=f"42{number}")
+    assert paid.send(f"{shop}/wechatpay/notify/")[0] == 200
+    numbers = {"total": 13600, "transaction_id": f"42{number}", "out_refund_no": f"{number}-1"}
+    part = development_platform(data / ".wechatpay").refund_v3(number, 3600, **numbers)
+    assert part.send(f"{shop}/wechatpay/notify/") == (200, b'{"code": "SUCCESS"}')
+    page.reload()
+    page.get_by_text("¥36.00").wait_for()
+    page.get_by_role("button", name="Refund the rest").click()
+    page.get_by_text("The money is back with you").wait_for()
+    page.locator("dd", has_text="¥136.00").wait_for()
+    assert page.get_by_role("button", name="Refund").is_hidden()
+    page.goto(shop)
+    assert page.get_by_text("in stock").first.inner_text() == shelf
+
+
 def test_a_cancelled_order_is_not_waited_for(page, shop, data):
     number = order(page, shop)
     page.get_by_role("button", name="Cancel the order").click()

@@ -8,12 +8,14 @@ from dataclasses import KW_ONLY, dataclass
 
 from django.db.models import F
 
-from shop.models import Product, ShopOrder
+from shop.models import Product, ShopOrder, order_number
 from shop.payments import place_order
 from wechatpay_notify.testing import Platform, Signed, transaction_number
 
 PAID = "200 SUCCESS"
+RETRY = "503 FAIL retry"
 REFUSED = "401 FAIL unauthorized"
+SUB_MCHID = "1900000201"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,18 +30,27 @@ class Scene:
     decided: str = "confirmed"
     fulfilled: int = 1
     """Parcels packed for the order, in the end."""
+    refunded: int = 0
+    """What the shop counts as refunded of it, in fen."""
+    others: tuple[ShopOrder, ...] = ()
+    """The orders that are paid together with it; each must come to the same."""
     copies: int = 1
     """How many arrive at the same moment; each is sent again, as WeChat would, while the answer says retry."""
 
 
 def scenes(platform: Platform) -> Iterator[Scene]:
     """The scenes in their order. Each is prepared only when the one before it is over."""
-    tea, brush = Product.objects.order_by("pk")[0], Product.objects.order_by("pk")[2]
+    tea, cup, brush = Product.objects.order_by("pk")[:3]
     yield from _payments(platform, tea)
     yield from _frauds(platform, tea)
     yield from _probed(platform, tea)
     yield from _healed(platform, brush)
     yield from _unannounced(platform, tea)
+    yield from _refunded(platform, cup)
+    yield from _refunded_by_v2(platform, cup)
+    yield from _refunded_first(platform, cup)
+    yield from _of_several(platform, [tea, cup, brush])
+    yield from _events(platform, tea)
 
 
 def _payments(platform: Platform, product: Product) -> Iterator[Scene]:
@@ -100,7 +111,7 @@ def _healed(platform: Platform, product: Product) -> Iterator[Scene]:
         "a payment whose receiver fails",
         signed,
         order,
-        answered="503 FAIL retry",
+        answered=RETRY,
         decided="receiver_failed",
         fulfilled=0,
     )
@@ -112,6 +123,65 @@ def _healed(platform: Platform, product: Product) -> Iterator[Scene]:
 def _unannounced(platform: Platform, product: Product) -> Iterator[Scene]:
     order = ShopOrder.objects.create(product=product, total_fen=product.price_fen)
     yield Scene("an order only ORDER_RESOLVER knows", platform.payment_v3(order.number, order.total_fen), order)
+
+
+def _refunded(platform: Platform, product: Product) -> Iterator[Scene]:
+    order, transaction = place_order(product, 2), transaction_number()
+    paid = platform.payment_v3(order.number, order.total_fen, transaction_id=transaction)
+    yield Scene("a payment that will be refunded", paid, order)
+    half, numbers = order.total_fen // 2, {"total": order.total_fen, "transaction_id": transaction}
+    signed = platform.refund_v3(order.number, half, out_refund_no=f"{order.number}-1", **numbers)
+    yield Scene("… half of it", signed, order, decided="refunded", refunded=half)
+    signed = platform.refund_v3(order.number, half, out_refund_no=f"{order.number}-2", **numbers)
+    yield Scene("… and the rest: parcel unpacked", signed, order, decided="refunded", fulfilled=0, refunded=2 * half)
+
+
+def _refunded_by_v2(platform: Platform, product: Product) -> Iterator[Scene]:
+    order, transaction = place_order(product, 1), transaction_number()
+    paid = platform.payment_v2(order.number, order.total_fen, transaction_id=transaction)
+    yield Scene("a v2 payment that will be refunded", paid, order)
+    numbers = {"total": order.total_fen, "transaction_id": transaction, "out_refund_no": f"{order.number}-1"}
+    signed = platform.refund_v2(order.number, order.total_fen, **numbers)
+    yield Scene("… by a v2 notice", signed, order, decided="refunded", fulfilled=0, refunded=order.total_fen)
+
+
+def _refunded_first(platform: Platform, product: Product) -> Iterator[Scene]:
+    order, transaction = place_order(product, 2), transaction_number()
+    half = order.total_fen // 2
+    numbers = {"total": order.total_fen, "transaction_id": transaction, "out_refund_no": f"{order.number}-1"}
+    refund = platform.refund_v3(order.number, half, **numbers)
+    yield Scene("a refund before its payment", refund, order, answered=RETRY, decided="busy", fulfilled=0)
+    paid = platform.payment_v3(order.number, order.total_fen, transaction_id=transaction)
+    yield Scene("… the payment", paid, order)
+    yield Scene("… WeChat's retry of the refund", refund, order, decided="refunded", refunded=half)
+
+
+def _of_several(platform: Platform, products: list[Product]) -> Iterator[Scene]:
+    """Merchants: several orders that are paid at once, and one of a service provider's sub-merchant."""
+    combined = order_number()
+    orders = [place_order(product, 1, combine_out_trade_no=combined) for product in products]
+    signed = platform.combined_v3(combined, {order.number: order.total_fen for order in orders})
+    yield Scene("a combined payment of three orders", signed, orders[0], others=tuple(orders[1:]))
+    order = place_order(products[0], 1, sub_mchid=SUB_MCHID)
+    signed = platform.payment_v3(order.number, order.total_fen, sub_mchid=SUB_MCHID)
+    yield Scene("a payment to a sub-merchant", signed, order)
+
+
+def _events(platform: Platform, product: Product) -> Iterator[Scene]:
+    """What is genuine and pays nothing, although it names the order."""
+    order = place_order(product, 1)
+    receiver = {"type": "MERCHANT_ID", "account": SUB_MCHID, "amount": order.total_fen, "description": "分账"}
+    resource = {
+        "mchid": platform.mchid,
+        "transaction_id": transaction_number(),
+        "order_id": transaction_number(),
+        "out_order_no": order.number,
+        "receiver": receiver,
+    }
+    signed = platform.v3("TRANSACTION.SUCCESS", resource, summary="分账")
+    yield Scene("a profit share (TRANSACTION.SUCCESS)", signed, order, decided="received", fulfilled=0)
+    used = {"stock_id": "9856000", "coupon_id": "9856000001", "consume_information": {"out_trade_no": order.number}}
+    yield Scene("a coupon (COUPON.USE)", platform.v3("COUPON.USE", used), order, decided="received", fulfilled=0)
 
 
 def _refused(sent: str, signed: Signed, order: ShopOrder, decided: str) -> Scene:

@@ -9,14 +9,15 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from threading import Barrier
 
+from shop.models import ShopOrder
+from shop.templatetags.money import yuan
 from wechatpay_notify.management.commands.wechatpay_simulate import answer
 from wechatpay_notify.models import NotificationLog
 from wechatpay_notify.outcomes import OUTCOMES
 from wechatpay_notify.testing import Signed
 
-from .scenes import Scene
+from .scenes import RETRY, Scene
 
-RETRY = "503 FAIL retry"
 RETRY_PAUSE = 0.25
 """Seconds; WeChat waits 15."""
 PATIENCE = 20
@@ -30,7 +31,8 @@ class Line:
     sent: str
     answered: str
     decided: str
-    fulfilled: int
+    fulfilled: str
+    refunded: str
     wrong: str
     """What must have come instead, "" if this did."""
 
@@ -39,7 +41,7 @@ def play(scene: Scene, url: str) -> Line:
     before = NotificationLog.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
     answers = _deliver(scene, url)
     outcomes = Counter(NotificationLog.objects.filter(pk__gt=before).order_by("pk").values_list("outcome", flat=True))
-    fulfilled = scene.order.shipments.count()
+    parcels, refunded = _in_the_shop(scene)
     allowed = {scene.decided}
     if scene.copies > 1:
         # The others find it done, or are asked to come again.
@@ -49,10 +51,25 @@ def play(scene: Scene, url: str) -> Line:
         and len(answers) == scene.copies
         and scene.decided in outcomes
         and set(outcomes) <= allowed
-        and fulfilled == scene.fulfilled
+        and set(parcels) == {scene.fulfilled}
+        and refunded == scene.refunded
     )
-    wrong = "" if right else f"must be: {scene.answered}, {scene.decided}, {scene.fulfilled}"
-    return Line(scene.sent, _counted(Counter(answers)), _counted(outcomes), fulfilled, wrong)
+    wrong = f"must be: {scene.answered}, {scene.decided}, {scene.fulfilled} each, {yuan(scene.refunded)}"
+    return Line(
+        scene.sent,
+        _counted(Counter(answers)),
+        _counted(outcomes),
+        str(sum(parcels)),
+        yuan(refunded) if refunded else "",
+        "" if right else wrong,
+    )
+
+
+def _in_the_shop(scene: Scene) -> tuple[list[int], int]:
+    """Parcels packed for each order, and what is refunded of them all."""
+    orders = [scene.order, *scene.others]
+    rows = ShopOrder.objects.filter(pk__in=[order.pk for order in orders])
+    return [order.shipments.count() for order in orders], sum(rows.values_list("refunded_fen", flat=True))
 
 
 def _deliver(scene: Scene, url: str) -> list[str]:

@@ -22,11 +22,11 @@ from shop.demonstration.stage import Line, play
 from wechatpay_notify.testing import development_platform
 
 ADMIN = "admin"
-COLUMNS = (("what was sent", 36), ("answered", 24), ("decided", 28), ("fulfilled", 9))
+COLUMNS = (("what was sent", 36), ("answered", 22), ("decided", 24), ("fulfilled", 9), ("refunded", 8))
 
 
 class Command(BaseCommand):
-    help = "Run the example shop in a temporary directory and play WeChat: every kind of payment, and the frauds."
+    help = "Run the example shop in a temporary directory and play WeChat: payments, refunds, and the frauds."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--exit", action="store_true", help="end after the table; status 1 if a line is wrong")
@@ -85,7 +85,7 @@ class Command(BaseCommand):
 
     def _line(self, line: Line) -> None:
         mark = self.style.ERROR(f"✗ {line.wrong}") if line.wrong else self.style.SUCCESS("✓")
-        self._row([line.sent, line.answered, line.decided, str(line.fulfilled)], mark)
+        self._row([line.sent, line.answered, line.decided, line.fulfilled, line.refunded], mark)
 
     def _row(self, cells: list[str], mark: str = "") -> None:
         padded = [cell.ljust(width) for cell, (_, width) in zip(cells, COLUMNS, strict=True)]
