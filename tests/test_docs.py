@@ -37,6 +37,7 @@ WRITTEN = sorted(str(page.relative_to(ROOT)) for page in ROOT.glob("docs/**/*.rs
 PAGES = (*READMES, *(page for page in WRITTEN if not page.startswith("docs/_")))
 WECHAT = Platform(serial="PUB_KEY_ID_0114232134912410000000000000")
 """The pretend WeChat whose public key lies where the samples expect pub_key.pem, under the id they give it."""
+TRANSACTION = "4200000001202611220000000001"
 
 
 def text_of(page):
@@ -65,6 +66,19 @@ def one_row(**columns):
     row = types.SimpleNamespace(**columns)
     rows = types.SimpleNamespace(first=lambda: row)
     return types.SimpleNamespace(objects=types.SimpleNamespace(filter=lambda **_: rows))
+
+
+def refund_answer(out_refund_no):
+    """What WeChat answers to the query of a refund: 9000 fen of order R-1."""
+    numbers = {"out_trade_no": "R-1", "transaction_id": TRANSACTION, "refund_id": "50300001"}
+    amount = {"total": 9900, "refund": 9000}
+    return {"mchid": WECHAT.mchid, "out_refund_no": out_refund_no, "status": "SUCCESS", "amount": amount} | numbers
+
+
+def paid_order(out_trade_no, amount):
+    """An order that TRANSACTION has paid and that was fulfilled."""
+    order = Order.objects.expect(out_trade_no=out_trade_no, amount=amount)
+    Order.objects.filter(pk=order.pk).update(status="paid", transaction_id=TRANSACTION)
 
 
 class Host:
@@ -96,6 +110,7 @@ class Host:
             "shop.wechat": {
                 "place_order": lambda **order: self.placed.append(order) or "wx1",
                 "query_order": lambda out_trade_no: WECHAT.payment_resource(out_trade_no, 9900),
+                "query_refund": refund_answer,
             },
             "shop.warehouse": {"announce": lambda number, request_id: self.placed.append((number, request_id))},
             "shop.payments": self.names,
@@ -224,6 +239,26 @@ def test_the_sample_query_confirms_a_closed_order_as_unexpected_money(host, unex
 
 
 @pytest.mark.django_db
+def test_the_sample_refund_receivers_write_to_the_admins_and_unpack_when_all_of_it_went_back(host, client, mailoutbox):
+    paid_order("R-1", 9900)
+    Shipment.objects.create(out_trade_no="R-1")
+    assert host.run("docs/refunds.rst")["outcome"] == "refunded"
+    with_admins(host)
+    numbers = {"total": 9900, "transaction_id": TRANSACTION, "out_refund_no": "R-1-2"}
+    for status, parcels in (("ABNORMAL", 1), ("SUCCESS", 0)):
+        refund = WECHAT.refund_v3("R-1", 900, **numbers, status=status)
+        assert refund.post(client, "/wechatpay/notify/").status_code == 200
+        assert Shipment.objects.filter(out_trade_no="R-1").count() == parcels
+    assert ["refund R-1-2 is stuck" in mail.subject for mail in mailoutbox] == [True]
+
+
+def with_admins(host):
+    admin = "admin@shop.example"
+    host.settings.MAILERS = {"default": {"BACKEND": "django.core.mail.backends.locmem.EmailBackend"}}  # Django 6.1
+    host.settings.ADMINS = [admin] if django.VERSION >= (6,) else [("Admin", admin)]
+
+
+@pytest.mark.django_db
 def test_the_curl_test_of_reachability_is_answered_as_documented(client):
     answer = client.post("/wechatpay/notify/", "{}", content_type="application/x-www-form-urlencoded")
     page = text_of("docs/not-arriving.rst")
@@ -291,10 +326,14 @@ def test_the_sample_answers_are_sent(host, client, shipped):
     assert shipped.calls[0]["order"] == order
 
 
+REFUND = {"total": 100, "transaction_id": TRANSACTION, "out_refund_no": "R-1"}
 EVENTS = {
     "payment_confirmed": WECHAT.payment_v3("S-1", 100),
     "payment_failed": WECHAT.payment_v3("S-1", 100, trade_state="PAYERROR"),
     "payment_unexpected": WECHAT.payment_v3("S-2", 100),
+    "refund_confirmed": WECHAT.refund_v3("S-3", 30, **REFUND),
+    "refund_abnormal": WECHAT.refund_v3("S-3", 30, **REFUND, status="ABNORMAL"),
+    "refund_closed": WECHAT.refund_v3("S-3", 30, **REFUND, status="CLOSED"),
     "notification_received": WECHAT.v3("COUPON.USE", {"coupon_id": "C-1"}),
     "notification_rejected": WECHAT.payment_v3("S-1", 100).with_body(b"{}"),
 }
@@ -309,6 +348,7 @@ def test_a_signal_has_the_documented_sender_and_arguments(host, client, connect,
     told = connect(getattr(signals, name), name)
     Order.objects.expect(out_trade_no="S-1", amount=100)
     Order.objects.close(Order.objects.expect(out_trade_no="S-2", amount=100))
+    paid_order("S-3", 100)
     EVENTS[name].post(client, "/wechatpay/notify/")
     (call,) = told.calls
     assert call.pop("sender").__name__ == documented[name][2]
@@ -356,9 +396,7 @@ def test_a_readme_links_to_pages_that_exist(page):
 @pytest.mark.django_db
 def test_the_sample_receiver_of_unexpected_money_writes_to_the_admins(host, client, mailoutbox, page):
     host.run(page)
-    admin = "admin@shop.example"
-    host.settings.MAILERS = {"default": {"BACKEND": "django.core.mail.backends.locmem.EmailBackend"}}  # Django 6.1
-    host.settings.ADMINS = [admin] if django.VERSION >= (6,) else [("Admin", admin)]
+    with_admins(host)
     assert WECHAT.payment_v3("20261122000001", 1).post(client, "/wechatpay/notify/").status_code == 409
     (mail,) = mailoutbox
     assert "WeChat Pay: amount_mismatch" in mail.subject
@@ -380,7 +418,7 @@ def test_the_sample_logging_shows_what_was_refused(host, client, capsys, page):
         logger.setLevel(before)
 
 
-@pytest.mark.parametrize(("page", "least"), [("docs/development.rst", 9), ("docs/zh/quickstart.rst", 2)])
+@pytest.mark.parametrize(("page", "least"), [("docs/development.rst", 11), ("docs/zh/quickstart.rst", 2)])
 def test_the_sample_command_lines_are_understood(page, least):
     lines = [line.split() for block in blocks(page, "sh") for line in block.splitlines()]
     simulations = [line[3:] for line in lines if "wechatpay_simulate" in line]
