@@ -132,8 +132,11 @@ def _refunded(platform: Platform, product: Product) -> Iterator[Scene]:
     half, numbers = order.total_fen // 2, {"total": order.total_fen, "transaction_id": transaction}
     signed = platform.refund_v3(order.number, half, out_refund_no=f"{order.number}-1", **numbers)
     yield Scene("… half of it", signed, order, decided="refunded", refunded=half)
-    signed = platform.refund_v3(order.number, half, out_refund_no=f"{order.number}-2", **numbers)
-    yield Scene("… and the rest: parcel unpacked", signed, order, decided="refunded", fulfilled=0, refunded=2 * half)
+    numbers["out_refund_no"] = f"{order.number}-2"
+    signed = platform.refund_v3(order.number, half, status="ABNORMAL", **numbers)
+    yield Scene("… the rest is stuck (ABNORMAL)", signed, order, decided="refunded", refunded=half)
+    signed = platform.refund_v3(order.number, half, **numbers)
+    yield Scene("… and goes back: parcel unpacked", signed, order, decided="refunded", fulfilled=0, refunded=2 * half)
 
 
 def _refunded_by_v2(platform: Platform, product: Product) -> Iterator[Scene]:
