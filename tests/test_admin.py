@@ -17,7 +17,7 @@ from wechatpay_notify.admin import NotificationLogAdmin, OrderAdmin
 from wechatpay_notify.models import Discrepancy, NotificationLog, Order, Refund, SignalDelivery
 from wechatpay_notify.outcomes import OUTCOMES
 from wechatpay_notify.testing import OPENID, xml
-from wechatpay_notify.testing.platform import refund_number
+from wechatpay_notify.testing.contents import refund_numbers
 
 pytestmark = pytest.mark.django_db
 
@@ -60,6 +60,11 @@ def refund(number, amount, status="SUCCESS", order=REFUNDED, transaction_id=REFU
     """A refund notification of an order of 900 fen."""
     numbers = {"transaction_id": transaction_id, "out_refund_no": number}
     return PLATFORM.refund_v3(order, amount, total=900, status=status, **numbers)
+
+
+def wechats_number(out_refund_no):
+    """The refund_id of the refund with this number."""
+    return refund_numbers("", "", out_refund_no)["refund_id"]
 
 
 @pytest.fixture
@@ -193,7 +198,7 @@ def test_a_notification_is_found_by_each_of_its_numbers(admin_client, filled, nu
     assert len(found) < NotificationLog.objects.count()
 
 
-@pytest.mark.parametrize("number", [BACK, refund_number(BACK)])
+@pytest.mark.parametrize("number", [BACK, wechats_number(BACK)])
 def test_a_notification_is_found_by_the_numbers_of_its_refund_without_a_scan(admin_client, filled, number, monkeypatch):
     monkeypatch.setattr(NotificationLogAdmin, "rare_search_fields", ())
     assert listed(admin_client, NotificationLog, q=number) == [log(out_refund_no=BACK).pk]
@@ -204,7 +209,7 @@ def test_a_notification_of_a_refund_that_is_not_recorded_is_found_by_its_number(
     assert listed(admin_client, NotificationLog, q=TOO_MUCH) == [log(outcome="conflict").pk]
 
 
-@pytest.mark.parametrize("number", [BACK, refund_number(BACK)])
+@pytest.mark.parametrize("number", [BACK, wechats_number(BACK)])
 def test_a_refund_is_found_by_its_own_numbers(admin_client, filled, number):
     assert listed(admin_client, Refund, q=number) == [Refund.objects.get(out_refund_no=BACK).pk]
 
@@ -481,7 +486,7 @@ def test_a_refund_page_says_how_far_it_has_come_and_what_to_do(admin_client, fil
     assert (fields["Status"], fields["Order"]) == (state, REFUNDED)
     assert fields["What to do"].startswith(to_do)
     assert fields["Amount"] == f"￥{row.amount // 100}.00 ({row.amount} fen)"
-    assert fields["WeChat refund"] == refund_number(number)
+    assert fields["WeChat refund"] == wechats_number(number)
     assert bool(re.match(r"20\d\d-", fields["Refunded at"])) is (state == "refunded")
     assert url(Order, "change", row.order_id) in html
     assert url(NotificationLog, "change", log(out_refund_no=number).pk) in html
