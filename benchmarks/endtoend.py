@@ -27,9 +27,13 @@ WORKERS, THREADS = 2, 2
 AMOUNT = 100
 BARE, HAND, LEAN = "bare view", "by hand", "by hand, lean"
 OURS, AGAIN, FORGED = "ours", "ours, duplicate", "ours, forged"
+REFUND, COMBINED = "ours, refund", "ours, combined of 10"
+PARTS = 10
+"""Sub orders of a combined order; a turn has as many fewer of them, so that it settles as many orders as the others."""
 EXPECTED = {FORGED: 401}
 """HTTP status of a contender's answers, where it is not 200."""
-SHIPS = (BARE, HAND, LEAN, OURS)
+CONTENDERS = (BARE, HAND, LEAN, OURS, AGAIN, FORGED, REFUND, COMBINED)
+SHIPS = (BARE, HAND, LEAN, OURS, COMBINED)
 GOALS = (
     Goal(OURS, HAND, 0.9, speed=True),
     Goal(OURS, LEAN, speed=True),
@@ -37,6 +41,8 @@ GOALS = (
     Goal(HAND, BARE, speed=True),
     Goal(AGAIN, OURS, speed=True),
     Goal(FORGED, OURS, speed=True),
+    Goal(REFUND, OURS, speed=True),
+    Goal(COMBINED, OURS, PARTS),
 )
 
 
@@ -65,10 +71,10 @@ class Site:
     surprises: Counter[str] = field(default_factory=Counter)
 
     def measures(self) -> dict[str, Callable[[], float]]:
-        return {name: lambda name=name: self.turn(name) for name in (BARE, HAND, LEAN, OURS, AGAIN, FORGED)}
+        return {name: lambda name=name: self.turn(name) for name in CONTENDERS}
 
     def turn(self, name: str) -> float:
-        requests = self.requests(name, self.calls)
+        requests = self.requests(name, self.calls // PARTS if name == COMBINED else self.calls)
         turn = load.run(self.lines, requests)
         wrong = turn.statuses - Counter({EXPECTED.get(name, 200): len(requests)})
         self.surprises.update({f"{name}: {status}": count for status, count in wrong.items()})
@@ -78,18 +84,27 @@ class Site:
         """Ready-made requests, each for an order of its own, and those orders."""
         if name == AGAIN:
             return self.delivered[:count]
-        numbers = [f"{self.number + position:010d}" for position in range(count)]
-        self.number += count
+        numbers = [f"{self.number + position:010d}" for position in range(count * (PARTS if name == COMBINED else 1))]
+        self.number += len(numbers)
         self._make_orders(name, numbers)
         made = []
-        for number in numbers:
-            signed = self.platform.payment_v3(number, AMOUNT)
+        for number in numbers[:: PARTS if name == COMBINED else 1]:
+            signed = self._sign(name, number)
             path = {BARE: f"/bare/{number}/", HAND: "/written/", LEAN: "/lean/"}.get(name, "/wechatpay/v3/")
-            body = signed.body.replace(b"SUCCESS", b"SUCCEED", 1) if name == FORGED else signed.body
-            made.append(load.request(path, signed.headers, body))
+            made.append(load.request(path, signed.headers, signed.body))
         if name == OURS:
             self.delivered = made
         return made
+
+    def _sign(self, name: str, number: str) -> Any:
+        if name == REFUND:
+            numbers = {"transaction_id": number, "out_refund_no": f"R{number}"}
+            return self.platform.refund_v3(number, AMOUNT, total=AMOUNT, **numbers)
+        if name == COMBINED:
+            parts = {f"{int(number) + part:010d}": AMOUNT for part in range(PARTS)}
+            return self.platform.combined_v3(f"C{number}", parts)
+        signed = self.platform.payment_v3(number, AMOUNT)
+        return signed.with_body(signed.body.replace(b"SUCCESS", b"SUCCEED", 1)) if name == FORGED else signed
 
     def _make_orders(self, name: str, numbers: list[str]) -> None:
         from shop.models import ShopOrder
@@ -99,7 +114,11 @@ class Site:
         if name in (BARE, HAND, LEAN):
             ShopOrder.objects.bulk_create(ShopOrder(number=number, amount=AMOUNT) for number in numbers)
         else:
-            Order.objects.bulk_create(Order(out_trade_no=number, amount=AMOUNT) for number in numbers)
+            paid = {"status": Order.Status.PAID} if name == REFUND else {}
+            Order.objects.bulk_create(
+                Order(out_trade_no=number, amount=AMOUNT, transaction_id=number if paid else None, **paid)
+                for number in numbers
+            )
 
 
 def measure(database: str, rounds: int, calls: int) -> Report:
