@@ -133,6 +133,17 @@ def test_t65_a_replayed_v2_refund_moves_nothing_a_second_time(client, nothing_mo
     nothing_moves(signed, "duplicate")
 
 
+def test_t65_nothing_around_req_info_replaces_or_completes_what_it_says(client, nothing_moves):
+    """Of a captured notice only the ciphertext is WeChat's; whoever sends it again writes the rest."""
+    said = {"out_trade_no": NUMBER, "total_fee": "100", "refund_fee": "100", "refund_id": "503"} | {
+        name: str(value) for name, value in REFUND.items() if name != "total"
+    }
+    old = PLATFORM.refund_v2("OLD-1", 5, total=5, transaction_id="4200000000000000000000000009", out_refund_no="R-OLD")
+    old = old.body.partition(b"<req_info>")[2].partition(b"</req_info>")[0].decode()
+    nothing_moves(around(old, **said), "received")
+    nothing_moves(around(under(PLATFORM.api_v2_key), **said, refund_status="SUCCESS"), "signature_invalid")
+
+
 def test_t22_t95_a_tenant_cannot_refund_another_tenants_order(client, paid, refunded, settings):
     settings.WECHATPAY_NOTIFY = {
         "MERCHANTS": {

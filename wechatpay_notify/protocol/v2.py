@@ -39,7 +39,7 @@ _SHAPES = (
 (protocol, 1.5 to 1.7). Those of vehicles and risks are documented with HMAC-SHA256; MD5 is refused for them where
 V2_SIGN_TYPE says so and nowhere else: a shape is the sender's word, and has no say about algorithms."""
 _WHOSE = ("mch_id", "sub_mch_id", "appid", "sub_appid", "app_id")
-"""Elements beside an event_ciphertext that say whose it is; app_id is how older pages spell it."""
+"""Elements beside an event_ciphertext or req_info that say whose it is; app_id is how older pages spell it."""
 
 _MONEY_FIELDS = (
     "appid",
@@ -181,7 +181,8 @@ def holds_event(body: bytes) -> bool:
 
 def _refund(fields: Mapping[str, str], merchant: Merchant) -> Notification:
     """A refund notice: no sign, its content encrypted (protocol, 1.4). Every failure is the same SignatureInvalid."""
-    outer = {name: value for name, value in fields.items() if name != "req_info"}
+    # Nothing proves these: they add whose it is, and neither replace nor complete what req_info says.
+    outer = {name: fields[name] for name in _WHOSE if name in fields}
     for key in merchant.api_v2_keys:
         plaintext = open_req_info(fields["req_info"], key)
         try:
@@ -193,7 +194,7 @@ def _refund(fields: Mapping[str, str], merchant: Merchant) -> Notification:
             kind="refund",
             notification_id="",
             event_type="",
-            resource=inner | outer,
+            resource=outer | inner,
             created_at=None,
             digest=hashlib.sha256(plaintext).hexdigest(),
         )

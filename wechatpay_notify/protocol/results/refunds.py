@@ -56,7 +56,7 @@ def refund_from_v3(fields: Fields) -> RefundResult:
 
 
 def refund_from_v2(fields: Fields) -> RefundResult:
-    """A v2 refund notice: the decrypted `<root>` together with the outer elements (protocol, 1.4)."""
+    """A v2 refund notice: the decrypted `<root>`, and whose it is from around it (protocol, 1.4)."""
     try:
         return RefundResult(
             mchid=required(fields, "mch_id", IDENTITY),
