@@ -8,7 +8,7 @@ from tests.settings import PLATFORM
 from wechatpay_notify import signals
 from wechatpay_notify.models import Discrepancy, NotificationLog, Order, Refund, SignalDelivery
 from wechatpay_notify.processing import confirm_refund
-from wechatpay_notify.protocol.results import refund_from_v3
+from wechatpay_notify.protocol.results import payment_from_v3, refund_from_v3
 from wechatpay_notify.protocol.types import ExpectedOrder
 from wechatpay_notify.testing import xml
 
@@ -262,6 +262,17 @@ def test_only_refunds_of_the_transaction_that_pays_count_for_the_order(client, o
     order.refresh_from_db()
     assert order.refunded_amount == 30
     assert [call["refund"].transaction_id for call in told["refund_confirmed"].calls] == [ANOTHER, PAID_BY]
+
+
+def test_a_payment_judged_before_its_refund_came_does_not_settle(client, order, told):
+    """What is refunded of another transaction may come to the same sum: the order looks as it did."""
+    assert outcome(client, refund_v3(100, "R-1", transaction_id=ANOTHER)) == "busy"
+    seen = Order.objects.get()
+    assert outcome(client, refund_v3(100, "R-2")) == "busy"
+    result = payment_from_v3(PLATFORM.payment_resource("A-1", 100, transaction_id=PAID_BY))
+    assert not Order.objects.settle(seen, result, refunded=0)
+    assert Order.objects.settle(Order.objects.get(), result)
+    assert Order.objects.get().refunded_amount == 100
 
 
 def test_the_second_payment_of_an_order_is_refunded_without_touching_the_first(client, paid, told, unexpected):

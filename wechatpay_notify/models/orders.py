@@ -108,7 +108,8 @@ class OrderQuerySet(models.QuerySet["Order"]):
         if refunded is None:
             refunded = self._refunded(order, result.transaction_id)
         facts = order.settlement(result, confirmed_by, refunded)
-        reference, as_seen = facts["settled_reference"], {"refunded_amount": order.refunded_amount}
+        # By the time too: refunds of two transactions may have come to the same sum (count_refunds).
+        reference, as_seen = facts["settled_reference"], {"updated_at": order.updated_at}
         try:
             with transaction.atomic(using=router.db_for_write(self.model), savepoint=reference is not None):
                 return self._move(order, order.status, facts, **as_seen)
