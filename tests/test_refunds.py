@@ -365,6 +365,16 @@ def test_a_refund_the_shop_recorded_itself_is_moved(client, paid, told):
     assert Refund.objects.get().refund_id
 
 
+def test_what_the_shop_recorded_beyond_the_amount_does_not_keep_a_refund_from_being_closed(client, paid, told):
+    for number in ("R-1", "R-2", "R-3"):
+        Refund.objects.create(order=paid, out_refund_no=number, amount=100)
+    for number, counted in (("R-1", 100), ("R-2", 100), ("R-3", 0)):
+        assert outcome(client, refund_v3(number=number, status="CLOSED")) == "refunded"
+        paid.refresh_from_db()
+        assert paid.refunded_amount == counted
+    assert len(told["refund_closed"].calls) == 3
+
+
 def test_an_order_with_refunds_cannot_be_deleted(client, paid, told):
     outcome(client, refund_v3(30))
     with pytest.raises(ProtectedError):

@@ -103,7 +103,8 @@ def _judge_state(result: RefundResult, order: Any, refund: Refund | None, using:
         if result.refund_status != Refund.Status.CLOSED:
             counted += result.amount
         counts = order.status != Order.Status.PAID or order.transaction_id == result.transaction_id
-        verdict.refunds, verdict.refunded = True, counted if counts else order.refunded_amount
+        # Rows that the shop recorded when it asked, again and again, may come to more than there is.
+        verdict.refunds, verdict.refunded = True, min(counted, order.amount) if counts else order.refunded_amount
         verdict.signal = REFUND_SIGNALS.get(result.refund_status, "")
         verdict.fresh = bool(verdict.signal)
     waits = order.status != Order.Status.PAID
