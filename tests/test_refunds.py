@@ -1,7 +1,11 @@
 """Refunds, from the wire to the shop's receiver: what counts, what waits, what contradicts."""
 
+import threading
+
 import pytest
+from django.db import connection
 from django.db.models import ProtectedError
+from django.test import Client
 
 from tests.answers import answer
 from tests.settings import PLATFORM
@@ -373,6 +377,36 @@ def test_what_the_shop_recorded_beyond_the_amount_does_not_keep_a_refund_from_be
         paid.refresh_from_db()
         assert paid.refunded_amount == counted
     assert len(told["refund_closed"].calls) == 3
+
+
+@pytest.mark.skipif("not connection.features.has_select_for_update_skip_locked")
+@pytest.mark.django_db(transaction=True)
+def test_a_refund_does_not_wait_for_the_receiver_that_just_records_it(client, shipped, told, unexpected):
+    """The shop sends a second payment back while it is told of it; WeChat may report that at once."""
+    asked, reported = threading.Event(), threading.Event()
+
+    def send_back(order, payment, **_):
+        numbers = {"out_refund_no": "R-1", "transaction_id": payment.transaction_id}
+        Refund.objects.create(order=order, amount=100, **numbers)
+        asked.set()
+        reported.wait(10)
+
+    def pay_again():
+        PLATFORM.payment_v3("A-1", 100, transaction_id=ANOTHER).post(Client(), URL)
+        connection.close()
+
+    Order.objects.expect(out_trade_no="A-1", amount=100)
+    pay(client)
+    unexpected.before = send_back
+    thread = threading.Thread(target=pay_again)
+    thread.start()
+    assert asked.wait(10)
+    assert outcome(client, refund_v3(transaction_id=ANOTHER)) == "busy"
+    assert thread.is_alive()
+    reported.set()
+    thread.join()
+    assert outcome(client, refund_v3(transaction_id=ANOTHER)) == "refunded"
+    assert (len(unexpected.calls), len(told["refund_confirmed"].calls)) == (1, 1)
 
 
 def test_an_order_with_refunds_cannot_be_deleted(client, paid, told):

@@ -42,6 +42,7 @@ def refund(verdict: Verdict, order: Order, using: str) -> None:
     if not Order.objects.count_refunds(order, verdict.refunded):
         raise Moved
     if known is None:
+        _hold_tellings(order, using)
         verdict.refund = Refund.objects.record(order, result)
     else:
         _hold(Refund.objects.filter(pk=known.pk), using)
@@ -107,6 +108,15 @@ def _give_up_fulfilment(order: Order, verdict: Verdict, using: str) -> None:
 def _hold(rows: QuerySet[Model], using: str) -> None:
     """Lock these rows without waiting. Raises Held; without SKIP LOCKED the write that follows takes its turn."""
     if skips_locked(using) and not rows.using(using).select_for_update(skip_locked=True).values_list("pk"):
+        raise Held
+
+
+def _hold_tellings(order: Order, using: str) -> None:
+    """Raises Held while somebody is told of this order: a receiver that asks for a refund may just be recording it, and
+    the insert would wait for it at the unique constraint."""
+    told = SignalDelivery.objects.using(using).filter(order=order.pk, status=SignalDelivery.Status.PENDING)
+    pks = list(told.order_by("pk").values_list("pk", flat=True)) if skips_locked(using) else []
+    if pks and delivery.claim(pks[0], pks[1:], using) == "taken":
         raise Held
 
 
