@@ -80,7 +80,7 @@ def record_discrepancy(verdict: Verdict, alias: str, using: str) -> None:
 
 def heal(verdict: Verdict, using: str) -> None:
     """The payment is confirmed after all: its discrepancies end, and nobody is told of them who might refund it."""
-    healed = list(healed_by(verdict.payment).using(using).values_list("pk", flat=True))
+    healed = list(healed_by(verdict.payment, verdict.order).using(using).values_list("pk", flat=True))
     Discrepancy.objects.using(using).filter(pk__in=_not_held(healed, using)).update(
         resolved_at=timezone.now(), resolution="this payment was confirmed later"
     )

@@ -22,6 +22,7 @@ from wechatpay_notify.log import logger
 from wechatpay_notify.models import Discrepancy, Order, SignalDelivery
 from wechatpay_notify.outcomes import worst
 from wechatpay_notify.protocol.results import storable
+from wechatpay_notify.protocol.types import PaymentResult
 from wechatpay_notify.signals import LEDGER_SIGNALS, Receiver
 
 from . import outbox
@@ -217,7 +218,8 @@ def _overtaken(arguments: dict[str, Any], using: str) -> bool:
     discrepancy: Discrepancy | None = arguments.get("discrepancy")
     if discrepancy is None or discrepancy.reason not in HEALED_BY_CONFIRMATION:
         return False
-    numbers = {"out_trade_no": discrepancy.out_trade_no, "transaction_id": discrepancy.transaction_id}
+    payment: PaymentResult = arguments["payment"]  # of this merchant: another one may use the same order number
+    numbers = {name: getattr(payment, name) for name in ("mchid", "sub_mchid", "out_trade_no", "transaction_id")}
     if not Order.objects.using(using).filter(status=Order.Status.PAID, **numbers).exists():
         return False
     Discrepancy.objects.using(using).filter(pk=discrepancy.pk, resolved_at=None).update(

@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from wechatpay_notify.conf import conf
 from wechatpay_notify.models import Discrepancy, Order, SignalDelivery
@@ -33,6 +33,9 @@ def judge_payment(
     if result.trade_state != PAID and result.trade_state not in FAILED:
         return Verdict(result=result, outcome="received", detail=f"trade_state {result.trade_state!a}")
     order = next(iter(orders.find(result, using)), None)
+    stranger = _of_another_combined(result, order, merchant) if order else ""
+    if stranger:
+        return Verdict(result=result, outcome="wrong_merchant", order=order, detail=stranger)
     if result.trade_state in FAILED:
         return _judge_failed(result, order, using, notification.digest if notification else _digest(result))
     if order is None and result.mchid == merchant.mchid:
@@ -42,9 +45,13 @@ def judge_payment(
     return _judge_order(result, order, merchant, using, doubtful=doubtful)
 
 
-def healed_by(result: PaymentResult) -> QuerySet[Discrepancy]:
-    """The open discrepancies that end when this payment is confirmed, under whichever alias they were seen."""
+def healed_by(result: PaymentResult, order: Order | None) -> QuerySet[Discrepancy]:
+    """The open discrepancies that end when this payment is confirmed, under whichever alias they were seen.
+
+    Not those of another merchant's order of the same number.
+    """
     return Discrepancy.objects.filter(
+        Q(order=order) | Q(order=None),
         out_trade_no=result.out_trade_no,
         transaction_id=result.transaction_id,
         reason__in=orders.HEALED_BY_CONFIRMATION,
@@ -65,16 +72,21 @@ def _stranger(result: PaymentResult, merchant: Merchant, notification: Notificat
     if result.combine_out_trade_no and notification is not None:
         # In a combined order each sub order has a merchant of its own; the initiator is ours.
         mchid = str(notification.resource.get("combine_mchid") or notification.resource.get("combine_mch_id"))
-        tenant = conf.merchant_by_number(result.mchid)
-        if notification.version == "v2" and tenant is not None and tenant.mchid != merchant.mchid:
+        # A provider's merchants are not listed: of none can be said that it is no tenant.
+        tenant = conf.merchant_for is not None or conf.merchant_by_number(result.mchid) is not None
+        if notification.version == "v2" and tenant and result.mchid != merchant.mchid:
             return f"sub order of {result.mchid}, a merchant of its own here, under the key of {merchant.mchid}"
     return orders.not_ours(merchant, mchid=mchid, appid=result.appid, sub_mchid=result.sub_mchid)
 
 
-def _not_as_ordered(result: PaymentResult, order: Order, merchant: Merchant) -> str:
+def _of_another_combined(result: PaymentResult, order: Order, merchant: Merchant) -> str:
     if result.mchid != merchant.mchid and order.combine_out_trade_no != result.combine_out_trade_no:
         # Whoever holds a v2 key can sign a "combined" notice that names another merchant's order.
         return f"the order of {result.mchid} was not recorded with combine_out_trade_no {result.combine_out_trade_no!r}"
+    return ""
+
+
+def _not_as_ordered(result: PaymentResult, order: Order) -> str:
     for name in ("appid", "sub_appid"):
         ordered, paid = getattr(order, name), getattr(result, name)
         if ordered and ordered != paid:
@@ -86,7 +98,7 @@ def _judge_order(  # noqa: PLR0911 (a list of guards, each with its outcome)
     result: PaymentResult, order: Any, merchant: Merchant, using: str, *, doubtful: bool
 ) -> Verdict:
     """Compare a payment that succeeded with the order it names."""
-    stranger = _not_as_ordered(result, order, merchant)
+    stranger = _not_as_ordered(result, order)
     if stranger:
         return Verdict(result=result, outcome="wrong_merchant", order=order, detail=stranger)
     if order.status == Order.Status.PAID and order.transaction_id == result.transaction_id:
