@@ -43,12 +43,12 @@ def refund(verdict: Verdict, order: Order, using: str) -> None:
         raise Moved
     if known is None:
         _hold_tellings(order, using)
-        verdict.refund = Refund.objects.record(order, result)
+        known = verdict.refund = Refund.objects.record(order, result)
     else:
         _hold(Refund.objects.filter(pk=known.pk), using)
         if not Refund.objects.move(known, result):
             raise Moved
-    verdict.subject = f"refund:{verdict.refund.pk}:{result.refund_status}"  # type: ignore[union-attr]
+    verdict.subject = f"refund:{known.pk}:{result.refund_status}"
     if order.status == Order.Status.PAID and order.refunded_amount == order.amount:
         _give_up_fulfilment(order, verdict, using)
 
