@@ -130,8 +130,7 @@ class Conf:
         return next((config.merchant for config in self.merchants.values() if config.merchant.mchid == mchid), None)
 
     def reset(self) -> None:
-        for name in ("merchants", "merchant_for", "order_resolver", "answers", "source_networks", "trusted_proxies"):
-            self.__dict__.pop(name, None)
+        self.__dict__.clear()  # holds what the cached properties found, and nothing else
 
 
 def build_merchant(alias: str, **given: Any) -> Merchant:
