@@ -206,8 +206,8 @@ def test_a_refund_that_is_another_merchants_is_refused(client, paid, told):
 
 def test_the_refund_of_an_order_that_is_not_ours_to_know_is_received(client, connect, told, refund):
     heard = connect(signals.notification_received)
-    assert outcome(client, refund()) == "received"
-    assert outcome(client, refund()) in ("received", "duplicate")
+    signed = refund()
+    assert [outcome(client, signed), outcome(client, signed)] == ["received", "duplicate"]
     assert not Refund.objects.exists()
     assert heard.calls[0]["resource"]["out_refund_no"] == "R-1"
 
@@ -472,10 +472,8 @@ def test_a_v3_refund_without_what_it_must_have_is_malformed(client, paid, told, 
 
 @pytest.mark.parametrize("amount", [0, -1, True, "30", 30.0, 2**63, 10**18, None, [30]])
 def test_a_v3_refund_amount_is_a_whole_number_of_fen(client, paid, told, amount):
-    assert outcome(client, PLATFORM.v3("REFUND.SUCCESS", resource(amount={"total": 100, "refund": amount}))) in (
-        "malformed",
-        "conflict",
-    )
+    signed = PLATFORM.v3("REFUND.SUCCESS", resource(amount={"total": 100, "refund": amount}))
+    assert outcome(client, signed) == "malformed"
     assert not Refund.objects.exists()
 
 
