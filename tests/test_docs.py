@@ -69,10 +69,10 @@ def one_row(**columns):
 
 
 def refund_answer(out_refund_no):
-    """What WeChat answers to the query of a refund: 9000 fen of order R-1."""
+    """What WeChat answers to the query of a refund, 9000 fen of order R-1: no merchant's number is in it."""
     numbers = {"out_trade_no": "R-1", "transaction_id": TRANSACTION, "refund_id": "50300001"}
     amount = {"total": 9900, "refund": 9000}
-    return {"mchid": WECHAT.mchid, "out_refund_no": out_refund_no, "status": "SUCCESS", "amount": amount} | numbers
+    return {"out_refund_no": out_refund_no, "status": "SUCCESS", "amount": amount} | numbers
 
 
 def paid_order(out_trade_no, amount):

@@ -35,7 +35,10 @@ def refunds(notification: Notification) -> tuple[RefundResult, ...]:
 
 
 def refund_from_v3(fields: Fields) -> RefundResult:
-    """A v3 refund resource or query answer: direct, partner, e-commerce or global (protocol, 2.12, 2.14)."""
+    """A v3 refund resource or query answer: direct, partner, e-commerce or global (protocol, 2.12, 2.14).
+
+    A query's answer names no merchant: add `mchid`, or `sp_mchid` and `sub_mchid`, before. Raises Malformed.
+    """
     partner = "sp_mchid" in fields
     amount = nested(fields, "amount")
     return RefundResult(
