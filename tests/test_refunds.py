@@ -6,9 +6,11 @@ import pytest
 from django.db import connection
 from django.db.models import ProtectedError
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
 from tests.answers import answer
 from tests.settings import PLATFORM
+from tests.test_payment import statements
 from wechatpay_notify import signals
 from wechatpay_notify.models import Discrepancy, NotificationLog, Order, Refund, SignalDelivery
 from wechatpay_notify.processing import confirm_refund
@@ -98,6 +100,17 @@ def test_a_refund_is_recorded_and_told_once(client, paid, told, refund, status):
     assert (call["result"].refund_status, call["result"].amount, call["result"].total) == (status, 100, 100)
     assert call["notification"] == NotificationLog.objects.filter(out_refund_no="R-1").earliest("pk")
     assert call["idempotency_key"] == SignalDelivery.objects.get(signal=STATES[status][0]).idempotency_key
+
+
+def test_a_refund_takes_at_most_11_statements_and_a_duplicate_3(client, paid, told, refund):
+    signed = refund(30)
+    with CaptureQueriesContext(connection) as first:
+        signed.post(client, URL)
+    with CaptureQueriesContext(connection) as again:
+        signed.post(client, URL)
+    assert len(told["refund_confirmed"].calls) == 1
+    assert len(statements(first)) <= 11
+    assert len(statements(again)) <= 3
 
 
 def test_partial_refunds_add_up_to_the_amount_and_no_further(client, paid, told, refund):
