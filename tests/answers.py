@@ -2,6 +2,8 @@
 
 import json
 
+from wechatpay_notify.models import NotificationLog
+
 ANSWERS = {
     "confirmed": (200, ""),
     "duplicate": (200, ""),
@@ -37,6 +39,14 @@ def answer(version, outcome):
     """Status and exact body of an answer, from the outcome table."""
     status, word = ANSWERS[outcome]
     return (status, body_v3(word)) if version == "v3" else (status_v2(outcome), body_v2(word))
+
+
+def outcome(client, signed):
+    """Post it; the answer is exactly what the outcome table promises for the outcome that is returned."""
+    response = signed.post(client, "/wechatpay/notify/")
+    row = NotificationLog.objects.latest("pk")
+    assert (response.status_code, response.content) == answer(row.api_version, row.outcome)
+    return row.outcome
 
 
 def status_v2(outcome):

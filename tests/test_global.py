@@ -2,8 +2,9 @@
 
 import pytest
 
+from tests.answers import outcome
 from tests.settings import PLATFORM
-from wechatpay_notify.models import NotificationLog, Order
+from wechatpay_notify.models import Order
 
 pytestmark = pytest.mark.django_db
 
@@ -26,11 +27,6 @@ def paid_v2(amount, currency):
 @pytest.fixture(params=[paid_v3, paid_v2], ids=["v3", "v2"])
 def pay(request):
     return request.param
-
-
-def outcome(client, signed):
-    signed.post(client, "/wechatpay/notify/")
-    return NotificationLog.objects.latest("pk").outcome
 
 
 @pytest.mark.parametrize(("amount", "currency"), [(1000, "JPY"), (9500, "KRW"), (5288, "HKD")])

@@ -2,8 +2,9 @@
 
 import pytest
 
+from tests.answers import outcome
 from tests.settings import PLATFORM
-from wechatpay_notify.models import NotificationLog, Order
+from wechatpay_notify.models import Order
 from wechatpay_notify.testing import OPENID
 
 pytestmark = pytest.mark.django_db
@@ -31,11 +32,6 @@ def paid_v2(number, amount, sub_mchid, **fields):
 @pytest.fixture(params=[paid_v3, paid_v2], ids=["v3", "v2"])
 def pay(request):
     return request.param
-
-
-def outcome(client, signed):
-    signed.post(client, "/wechatpay/notify/")
-    return NotificationLog.objects.latest("pk").outcome
 
 
 def test_without_an_app_of_the_sub_merchants_its_order_is_paid_by_the_providers(client, shipped, pay):
