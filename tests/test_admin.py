@@ -570,7 +570,7 @@ def test_a_payment_that_was_refunded_before_is_not_to_be_refunded_again(admin_cl
     early = Refund.objects.get(out_refund_no=EARLY)
     PLATFORM.payment_v3(WAITING, 900, transaction_id=early.transaction_id).post(admin_client, NOTIFY)
     row = Discrepancy.objects.get(reason="already_refunded")
-    assert "nothing left to refund" in fields_of(page_of(admin_client, row))["What to do"]
+    assert "Do not ship" in fields_of(page_of(admin_client, row))["What to do"]
 
 
 def test_who_was_told_of_a_refund_and_what(admin_client, filled, connect):
@@ -699,7 +699,8 @@ def attacked(client, shipped, unexpected):
     forged = {"out_trade_no": HOSTILE[:30], "attach": HOSTILE, "transaction_id": "\u202e<b>", "sign": "0" * 32}
     xml(forged).post(client, NOTIFY)
     order = Order.objects.get()
-    Refund.objects.create(order=order, out_refund_no=HOSTILE[:64], transaction_id=HOSTILE[-16:], amount=1)
+    hostile = {"out_refund_no": HOSTILE[:64], "transaction_id": HOSTILE[-16:]}
+    Refund.objects.bulk_create([Refund(order=order, mchid=order.mchid, amount=1, **hostile)])
     refused = PLATFORM.payment_v3(PAID, 1)
     for name in ("Wechatpay-Serial", "Wechatpay-Nonce", "User-Agent", "Request-ID"):
         refused.headers[name] = "<script>alert(1)</script>"

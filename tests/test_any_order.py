@@ -209,7 +209,7 @@ def test_whatever_wechat_and_the_shop_do_nothing_is_lost_or_doubled():
 
 
 REFUNDS = st.lists(
-    st.tuples(st.sampled_from([10, 20, 30]), st.sampled_from(["SUCCESS", "CLOSED"]), st.booleans()),
+    st.tuples(st.sampled_from([10, 20, 30, AMOUNT]), st.sampled_from(["SUCCESS", "CLOSED"]), st.booleans()),
     min_size=1,
     max_size=4,
 )
@@ -237,7 +237,8 @@ def test_any_order_of_arrival_ends_in_the_same_state(data, refunds, failures):
         states = ["ABNORMAL", end] if abnormal else [end]
         notices += [refund("v3", "A-1", TRANSACTION, f"R-{number}", amount, status) for status in states]
     counted = sum(amount for amount, end, _ in refunds if end == "SUCCESS")
-    if counted > AMOUNT:  # then some are refused, and which depends on what comes first
+    most = sum(amount for amount, end, abnormal in refunds if end == "SUCCESS" or abnormal)
+    if most > AMOUNT:  # then some are refused for a while, and which depends on what comes first
         return
     shop.connect()
     try:
@@ -253,5 +254,7 @@ def test_any_order_of_arrival_ends_in_the_same_state(data, refunds, failures):
     ends = Counter(end for _, end, _ in refunds)
     assert told["refund_confirmed"] == ends["SUCCESS"]
     assert told["refund_closed"] == ends["CLOSED"]
-    assert told["payment_confirmed"] + told["payment_unexpected"] == 1 or counted == AMOUNT
+    # Reported when all of it was on its way back, a payment fulfils nothing; a person is told.
+    unexpected = Discrepancy.objects.filter(reason="already_refunded", resolved_at=None).count()
+    assert (told["payment_confirmed"], told["payment_unexpected"]) in {(1, 0), (0, unexpected)} or counted == AMOUNT
     assert not SignalDelivery.objects.filter(status="pending").exists()

@@ -1,12 +1,10 @@
 """Refunds, from the wire to the shop's receiver: what counts, what waits, what contradicts."""
 
-import threading
-
 import pytest
 from django.db import connection
 from django.db.models import ProtectedError
-from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from tests.answers import outcome
 from tests.settings import PLATFORM
@@ -14,6 +12,7 @@ from tests.test_payment import statements
 from wechatpay_notify import signals
 from wechatpay_notify.models import Discrepancy, NotificationLog, Order, Refund, SignalDelivery
 from wechatpay_notify.processing import confirm_refund
+from wechatpay_notify.protocol.errors import Malformed
 from wechatpay_notify.protocol.results import payment_from_v3, refund_from_v3
 from wechatpay_notify.protocol.types import ExpectedOrder
 from wechatpay_notify.testing import xml
@@ -136,6 +135,13 @@ def test_abnormal_and_success_end_alike_whichever_comes_first(client, paid, told
     paid.refresh_from_db()
     assert (recorded(), paid.refunded_amount) == ([("R-1", 100, end)], 100)
     assert len(told["refund_confirmed"].calls) == 1
+
+
+def test_a_late_report_of_a_closed_refund_asks_for_no_room(client, paid, told):
+    assert [outcome(client, refund_v3(30, "R-1", "CLOSED")), outcome(client, refund_v3(100, "R-2"))] == ["refunded"] * 2
+    assert outcome(client, refund_v3(30, "R-1", "ABNORMAL")) == "duplicate"
+    assert recorded() == [("R-1", 30, "CLOSED"), ("R-2", 100, "SUCCESS")]
+    assert not Discrepancy.objects.exists()
 
 
 @pytest.mark.parametrize(("first", "then"), [("CLOSED", "SUCCESS"), ("SUCCESS", "CLOSED")])
@@ -303,6 +309,56 @@ def test_what_is_not_fulfilled_yet_is_not_fulfilled_after_the_whole_payment_went
     assert len(told["refund_confirmed"].calls) == 1
 
 
+def test_what_was_not_fulfilled_for_a_refund_is_fulfilled_when_that_refund_is_closed(client, order, shipped, told):
+    shipped.failures = [OSError("no stock")]
+    assert pay(client) == "receiver_failed"
+    assert outcome(client, refund_v3(status="ABNORMAL")) == "refunded"
+    assert SignalDelivery.objects.get(signal="payment_confirmed").status == "gave_up"
+    assert outcome(client, refund_v3(status="CLOSED")) == "refunded"
+    assert len(shipped.calls) == 2
+    assert SignalDelivery.objects.get(signal="payment_confirmed").status == "done"
+    assert len(told["refund_closed"].calls) == 1
+    order.refresh_from_db()
+    assert order.refunded_amount == 0
+
+
+def test_the_refund_of_a_payment_that_was_not_accepted_contradicts_nothing(client, order, shipped, told, unexpected):
+    assert pay(client, amount=1) == "amount_mismatch"
+    numbers = {"transaction_id": PAID_BY, "out_refund_no": "R-1"}
+    assert outcome(client, PLATFORM.refund_v3("A-1", 1, total=1, **numbers)) == "received"
+    assert not Refund.objects.exists()
+    assert [row.reason for row in Discrepancy.objects.all()] == ["amount_mismatch"]
+    assert outcome(client, PLATFORM.refund_v3("A-1", 1, total=2, **numbers)) == "conflict"
+
+
+def test_another_refund_that_contradicts_is_open_again_although_the_first_was_resolved(client, paid, told):
+    assert outcome(client, refund_v3(101, "R-1")) == "conflict"
+    Discrepancy.objects.update(resolved_at=timezone.now(), resolution="a typing error")
+    assert outcome(client, refund_v3(101, "R-1")) == "conflict"
+    assert Discrepancy.objects.get().resolved_at is not None
+    assert outcome(client, refund_v3(102, "R-2")) == "conflict"
+    row = Discrepancy.objects.get()
+    assert (row.resolved_at, row.resolution, row.amount, row.times) == (None, "", 102, 3)
+
+
+@pytest.mark.parametrize("wrong", [{"amount": 0}, {"amount": -1}, {"amount": 1.0}, {"out_refund_no": "R 1"}])
+def test_the_shop_cannot_record_a_refund_that_cannot_be(paid, wrong):
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        Refund.objects.create(order=paid, **{"out_refund_no": "R-1", "amount": 30} | wrong)
+
+
+def test_the_shop_cannot_record_a_refund_of_an_order_that_is_not_paid(order):
+    with pytest.raises(ValueError, match="not paid yet"):
+        Refund.objects.create(order=order, out_refund_no="R-1", amount=30)
+
+
+def test_a_query_answer_in_a_state_that_no_refund_has_is_malformed():
+    answered = resource() | {"status": "REFUNDING"}
+    del answered["refund_status"]
+    with pytest.raises(Malformed, match="REFUNDING"):
+        refund_from_v3(answered)
+
+
 def test_a_refund_is_told_after_its_payment_even_if_that_failed_before(client, order, shipped, told):
     shipped.failures = [OSError("no stock"), OSError("still none")]
     assert pay(client) == "receiver_failed"
@@ -382,36 +438,6 @@ def test_what_the_shop_recorded_beyond_the_amount_does_not_keep_a_refund_from_be
         paid.refresh_from_db()
         assert paid.refunded_amount == counted
     assert len(told["refund_closed"].calls) == 3
-
-
-@pytest.mark.skipif("not connection.features.has_select_for_update_skip_locked")
-@pytest.mark.django_db(transaction=True)
-def test_a_refund_does_not_wait_for_the_receiver_that_just_records_it(client, shipped, told, unexpected):
-    """The shop sends a second payment back while it is told of it; WeChat may report that at once."""
-    asked, reported = threading.Event(), threading.Event()
-
-    def send_back(order, payment, **_):
-        numbers = {"out_refund_no": "R-1", "transaction_id": payment.transaction_id}
-        Refund.objects.create(order=order, amount=100, **numbers)
-        asked.set()
-        reported.wait(10)
-
-    def pay_again():
-        PLATFORM.payment_v3("A-1", 100, transaction_id=ANOTHER).post(Client(), URL)
-        connection.close()
-
-    Order.objects.expect(out_trade_no="A-1", amount=100)
-    pay(client)
-    unexpected.before = send_back
-    thread = threading.Thread(target=pay_again)
-    thread.start()
-    assert asked.wait(10)
-    assert outcome(client, refund_v3(transaction_id=ANOTHER)) == "busy"
-    assert thread.is_alive()
-    reported.set()
-    thread.join()
-    assert outcome(client, refund_v3(transaction_id=ANOTHER)) == "refunded"
-    assert (len(unexpected.calls), len(told["refund_confirmed"].calls)) == (1, 1)
 
 
 def test_an_order_with_refunds_cannot_be_deleted(client, paid, told):

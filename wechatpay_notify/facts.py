@@ -3,6 +3,8 @@
 Never waits for a receiver: rows that one may hold are looked at with SKIP LOCKED first, where the database has it.
 """
 
+from typing import Any
+
 from django.db import OperationalError
 from django.db.models import F, Model, QuerySet
 from django.utils import timezone
@@ -11,6 +13,7 @@ from . import delivery
 from .contention import skips_locked
 from .judgement import Verdict, already_paid, healed_by
 from .models import Discrepancy, Order, Refund, SignalDelivery
+from .protocol.types import Result
 
 WHOLLY_REFUNDED = "Not run: the whole payment was refunded before."
 
@@ -51,6 +54,8 @@ def refund(verdict: Verdict, order: Order, using: str) -> None:
     verdict.subject = f"refund:{known.pk}:{result.refund_status}"
     if order.status == Order.Status.PAID and order.refunded_amount == order.amount:
         _give_up_fulfilment(order, verdict, using)
+    elif result.refund_status == Refund.Status.CLOSED:
+        _take_up_fulfilment(order, verdict, using)
 
 
 def record_discrepancy(verdict: Verdict, alias: str, using: str) -> None:
@@ -75,7 +80,14 @@ def record_discrepancy(verdict: Verdict, alias: str, using: str) -> None:
     again = rows.filter(pk=verdict.discrepancy.pk)
     # A receiver may hold the row: then this time goes uncounted rather than wait for it.
     if not skips_locked(using) or list(again.select_for_update(skip_locked=True).values_list("pk")):
-        again.update(times=F("times") + 1, last_seen=timezone.now())
+        again.update(times=F("times") + 1, last_seen=timezone.now(), **_anew(verdict.discrepancy, result))
+
+
+def _anew(discrepancy: Discrepancy, result: Result) -> dict[str, Any]:
+    """Another refund of the same transaction that contradicts the record is a matter of its own."""
+    if discrepancy.reason != Discrepancy.Reason.REFUND_CONFLICT or discrepancy.amount == result.amount:
+        return {}
+    return {"amount": result.amount, "resolved_at": None, "resolved_by": "", "resolution": ""}
 
 
 def heal(verdict: Verdict, using: str) -> None:
@@ -93,7 +105,7 @@ def heal(verdict: Verdict, using: str) -> None:
 
 
 def _give_up_fulfilment(order: Order, verdict: Verdict, using: str) -> None:
-    """What has not been fulfilled by now must not be: the customer has all of the money back."""
+    """What has not been fulfilled by now must not be: the customer gets all of the money back."""
     for row in [row for row in verdict.pending if row.signal == "payment_confirmed"]:
         claimed = delivery.claim(row.pk, (), using)
         if claimed == "taken":
@@ -103,6 +115,15 @@ def _give_up_fulfilment(order: Order, verdict: Verdict, using: str) -> None:
                 status=SignalDelivery.Status.GAVE_UP, last_error=WHOLLY_REFUNDED
             )
         verdict.pending.remove(row)
+
+
+def _take_up_fulfilment(order: Order, verdict: Verdict, using: str) -> None:
+    """The refund for which it was given up is closed: the money stays, so it is fulfilled after all."""
+    given_up = {"status": SignalDelivery.Status.GAVE_UP, "last_error": WHOLLY_REFUNDED}
+    rows = SignalDelivery.objects.using(using).filter(order=order.pk, signal="payment_confirmed")
+    pks = list(rows.filter(**given_up).values_list("pk", flat=True))
+    rows.filter(pk__in=pks).update(status=SignalDelivery.Status.PENDING, last_error="", next_attempt_at=timezone.now())
+    verdict.pending += rows.filter(pk__in=pks)
 
 
 def _hold(rows: QuerySet[Model], using: str) -> None:

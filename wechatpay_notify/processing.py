@@ -77,7 +77,7 @@ def receive(
         refused = error.with_traceback(None)
         refused.__cause__ = refused.__context__ = None
     except questions.Unanswered as error:
-        row.detail = storable(error.detail)[:500]
+        row.detail = storable("; ".join(filter(None, (row.detail, error.detail))))[:500]
         code = _store(row, error.code, started)
     except (HostError, DatabaseFailure) as error:
         code = _fail(row, "unavailable", error, started)

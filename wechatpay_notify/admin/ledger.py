@@ -24,7 +24,8 @@ from .records import FoundByOrder, badge
 
 TO_DO = {
     Discrepancy.Reason.ALREADY_REFUNDED.value: _(
-        "All of this payment had been refunded before it was reported. Do not ship; there is nothing left to refund."
+        "All of this payment was refunded, or being refunded, before it was reported. Do not ship. If that refund is "
+        "closed later, the money stays with you and nobody is told to ship: do it by hand, or refund again."
     ),
     Discrepancy.Reason.REFUND_CONFLICT.value: _(
         "WeChat reports a refund that contradicts the record, so it is not recorded; the notification's detail says "

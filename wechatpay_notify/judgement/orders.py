@@ -5,7 +5,7 @@ Never writes a fact; a resolver's order is recorded and committed before anythin
 
 from typing import Any
 
-from django.db.models import BigIntegerField, BooleanField, Q
+from django.db.models import BigIntegerField, BooleanField, Q, QuerySet
 from django.db.models.expressions import RawSQL
 
 from wechatpay_notify.conf import conf
@@ -77,10 +77,12 @@ def find(result: Result, using: str) -> list[Any]:
 
 def recorded_discrepancy(result: Result, alias: str, reason: str, using: str) -> Discrepancy | None:
     """What was recorded when this came before."""
-    rows = Discrepancy.objects.using(using).filter(
-        merchant=alias, out_trade_no=result.out_trade_no, transaction_id=result.transaction_id, reason=reason
-    )
-    return rows.first()
+    return recorded_discrepancies(result, using).filter(merchant=alias, reason=reason).first()
+
+
+def recorded_discrepancies(result: Result, using: str) -> QuerySet[Discrepancy]:
+    rows = Discrepancy.objects.using(using)
+    return rows.filter(out_trade_no=result.out_trade_no, transaction_id=result.transaction_id)
 
 
 def resolve(result: Result, using: str) -> list[Any]:

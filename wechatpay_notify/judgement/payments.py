@@ -107,7 +107,7 @@ def _judge_order(  # noqa: PLR0911 (a list of guards, each with its outcome)
             outcome="duplicate",
             order=order,
             heals=order.has_open_discrepancy,
-            pending=_pending(using, result, order=order),
+            pending=_pending(using, result, order=order) if order.is_being_told else [],
         )
     if (order.amount, order.currency) != (result.amount, result.currency):
         reason = Discrepancy.Reason.AMOUNT_MISMATCH

@@ -30,19 +30,27 @@ def judge_refund(result: RefundResult, merchant: Merchant, using: str) -> Verdic
     if not found:
         return Verdict(result=result, outcome="received", detail="a refund of an order that is not known here")
     order = next((order for order in found if order.transaction_id == result.transaction_id), found[0])
+    if order.transaction_id != result.transaction_id and _of_refused_payment(result, using):
+        return Verdict(result=result, outcome="received", detail="a refund of a payment that was not accepted")
     known = _known(result, using)
     problem = _not_of_order(result, order) or _not_as_known(result, known) or _too_much(result, order, known)
     if problem:
         return _conflict(result, order, merchant, using, problem)
     if result.is_hint and order.transaction_id != result.transaction_id:
         return _unconfirmed(result, order)
-    return _judge_state(result, order, known[0] if known else None, using)
+    return _judge_state(result, order, known, using)
+
+
+def _of_refused_payment(result: RefundResult, using: str) -> bool:
+    """Whether it gives back a payment of another amount than the order's, which somebody was told to refund."""
+    refused = orders.recorded_discrepancies(result, using).filter(reason=Discrepancy.Reason.AMOUNT_MISMATCH)
+    return refused.filter(amount=result.total).exists()
 
 
 def _known(result: RefundResult, using: str) -> list[Refund]:
     """What is recorded under this number or this refund_id, compared exactly."""
     numbers = {"mchid": result.mchid, "sub_mchid": result.sub_mchid, "out_refund_no": result.out_refund_no}
-    rows = Refund.objects.using(using).filter(Q(**numbers) | Q(refund_id=result.refund_id or None))
+    rows = Refund.objects.using(using).filter(Q(**numbers) | Q(refund_id=result.refund_id))
     return [
         row
         for row in rows
@@ -66,7 +74,7 @@ def _not_as_known(result: RefundResult, known: list[Refund]) -> str:
     if len(known) > 1:
         return f"{result.out_refund_no} and {result.refund_id} are recorded as two refunds"
     for refund in known:
-        said = (result.out_refund_no, result.refund_id or refund.refund_id, result.transaction_id, result.amount)
+        said = (result.out_refund_no, result.refund_id, result.transaction_id, result.amount)
         if said != (refund.out_refund_no, refund.refund_id or result.refund_id, refund.transaction_id, refund.amount):
             return f"recorded is {refund.out_refund_no}: {refund.amount} of transaction {refund.transaction_id}"
         if {refund.status, result.refund_status} == {Refund.Status.SUCCESS.value, Refund.Status.CLOSED.value}:
@@ -76,10 +84,17 @@ def _not_as_known(result: RefundResult, known: list[Refund]) -> str:
 
 def _too_much(result: RefundResult, order: Any, known: list[Refund]) -> str:
     """Whether more would be given back than is left, "" if not."""
+    if result.refund_status == Refund.Status.CLOSED or not _moves(result, known):
+        return ""
     left = order.amount - _counted_before(order, known)
-    if result.refund_status != Refund.Status.CLOSED and result.amount > left:
+    if result.amount > left:
         return f"refunded are {result.amount}, left are {left} of {order.amount}"
     return ""
+
+
+def _moves(result: RefundResult, known: list[Refund]) -> bool:
+    """Whether this is news: a refund that is not known, or a state that the known one may come to."""
+    return all(result.refund_status in Refund.MOVES.get(refund.status, ()) for refund in known)
 
 
 def _counted_before(order: Any, known: list[Refund]) -> int:
@@ -94,12 +109,13 @@ def _unconfirmed(result: RefundResult, order: Order) -> Verdict:
     return Verdict(result=result, outcome="busy", order=order, detail="a v2 notice of a payment not reported yet")
 
 
-def _judge_state(result: RefundResult, order: Any, refund: Refund | None, using: str) -> Verdict:
+def _judge_state(result: RefundResult, order: Any, known: list[Refund], using: str) -> Verdict:
     """The record agrees: move the refund, or see whether anybody is still to be told of it."""
+    refund = known[0] if known else None
     verdict = Verdict(result=result, outcome="refunded", order=order, refund=refund)
-    moves = refund is None or result.refund_status in Refund.MOVES.get(refund.status, ())
+    moves = _moves(result, known)
     if moves:
-        counted = _counted_before(order, [refund] if refund else [])
+        counted = _counted_before(order, known)
         if result.refund_status != Refund.Status.CLOSED:
             counted += result.amount
         counts = order.status != Order.Status.PAID or order.transaction_id == result.transaction_id

@@ -9,6 +9,7 @@ from django.db import models, router
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from wechatpay_notify.protocol.results import REFUND_NUMBER
 from wechatpay_notify.protocol.types import RefundResult
 
 from .fields import ExactCharField
@@ -42,7 +43,7 @@ class RefundQuerySet(models.QuerySet["Refund"]):
         facts: dict[str, Any] = {
             "status": result.refund_status,
             "success_time": stored(result.success_time),
-            "refund_id": result.refund_id or refund.refund_id,
+            "refund_id": result.refund_id,
             "updated_at": timezone.now(),
         }
         if not rows.update(**facts):
@@ -99,11 +100,24 @@ class Refund(models.Model):
     def save(self, **kwargs: Any) -> None:
         """Insert a new refund; numbers that are left out are its order's. An existing row is never written.
 
-        A stale instance saved by the shop must never put a refund back.
+        A stale instance saved by the shop must never put a refund back. Raises ValueError for a new one that cannot be.
         """
         if not self._state.adding:
             return
         self.mchid = self.mchid or self.order.mchid
         self.sub_mchid = self.sub_mchid or self.order.sub_mchid
         self.transaction_id = self.transaction_id or self.order.transaction_id or ""
+        self._check_new()
         super().save(**kwargs)
+
+    def _check_new(self) -> None:
+        if type(self.amount) is not int or self.amount < 1:
+            raise ValueError(f"amount {self.amount!r}: give a whole number of the minor unit (fen), at least 1")
+        if not isinstance(self.out_refund_no, str) or not REFUND_NUMBER.fullmatch(self.out_refund_no):
+            raise ValueError(
+                f"out_refund_no {self.out_refund_no!r}: WeChat takes 1 to 64 of digits, letters, _ - | * @"
+            )
+        if not self.transaction_id:
+            raise ValueError(
+                "the order is not paid yet as far as this instance knows: read it again, or wait for its payment"
+            )

@@ -109,7 +109,7 @@ class RefundResult:
     transaction_id: str
     """The payment that is refunded."""
     out_refund_no: str
-    refund_id: str = ""
+    refund_id: str
     refund_status: str
     """SUCCESS ABNORMAL CLOSED, and PROCESSING in query answers; v2's own words are translated."""
     amount: int

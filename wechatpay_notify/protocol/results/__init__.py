@@ -9,12 +9,13 @@ from wechatpay_notify.protocol.types import Notification, Result
 
 from .fields import ORDER_NUMBER, storable
 from .payments import FAILED, PAID, payment_from_v2, payment_from_v3, payments
-from .refunds import refund_from_v2, refund_from_v3, refunds
+from .refunds import REFUND_NUMBER, refund_from_v2, refund_from_v3, refunds
 
 __all__ = [
     "FAILED",
     "ORDER_NUMBER",
     "PAID",
+    "REFUND_NUMBER",
     "payment_from_v2",
     "payment_from_v3",
     "read",

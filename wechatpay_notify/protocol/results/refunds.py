@@ -15,7 +15,7 @@ REFUND_STATES = frozenset({"PROCESSING", "SUCCESS", "ABNORMAL", "CLOSED"})
 _ANNOUNCED = {"REFUND.SUCCESS": "SUCCESS", "REFUND.ABNORMAL": "ABNORMAL", "REFUND.CLOSED": "CLOSED"}
 _V2_STATES = {"SUCCESS": "SUCCESS", "CHANGE": "ABNORMAL", "REFUNDCLOSE": "CLOSED"}
 """v2 has other words for the same (protocol, 1.4)."""
-_REFUND_NUMBER = re.compile(r"[0-9A-Za-z_\-|*@]{1,64}", re.ASCII)
+REFUND_NUMBER = re.compile(r"[0-9A-Za-z_\-|*@]{1,64}", re.ASCII)
 """out_refund_no (protocol, 2.12)."""
 
 
@@ -41,15 +41,19 @@ def refund_from_v3(fields: Fields) -> RefundResult:
     """
     partner = "sp_mchid" in fields
     amount = nested(fields, "amount")
+    # The query API calls it `status` (protocol, 2.12).
+    queried = "refund_status" not in fields
+    state = required(fields, "status" if queried else "refund_status", STATE)
+    if queried and state not in REFUND_STATES:
+        raise Malformed(f"status {state} is none that a refund has", proven=True)
     return RefundResult(
         mchid=required(fields, "sp_mchid" if partner else "mchid", IDENTITY),
         sub_mchid=required(fields, "sub_mchid", IDENTITY) if partner or fields.get("sub_mchid") else "",
         out_trade_no=required(fields, "out_trade_no", ORDER_NUMBER),
         transaction_id=required(fields, "transaction_id", IDENTITY),
-        out_refund_no=required(fields, "out_refund_no", _REFUND_NUMBER),
+        out_refund_no=required(fields, "out_refund_no", REFUND_NUMBER),
         refund_id=required(fields, "refund_id", IDENTITY),
-        # The query API calls it `status` (protocol, 2.12).
-        refund_status=required(fields, "refund_status" if "refund_status" in fields else "status", STATE),
+        refund_status=state,
         amount=v3_amount(amount, "refund"),
         total=v3_amount(amount, "total"),
         currency=currency(amount, "currency", ""),
@@ -67,7 +71,7 @@ def refund_from_v2(fields: Fields) -> RefundResult:
             appid=required(fields, "appid", IDENTITY),
             out_trade_no=required(fields, "out_trade_no", ORDER_NUMBER),
             transaction_id=required(fields, "transaction_id", IDENTITY),
-            out_refund_no=required(fields, "out_refund_no", _REFUND_NUMBER),
+            out_refund_no=required(fields, "out_refund_no", REFUND_NUMBER),
             refund_id=required(fields, "refund_id", IDENTITY),
             refund_status=_V2_STATES[required(fields, "refund_status", STATE)],
             amount=v2_amount(fields, "refund_fee"),
