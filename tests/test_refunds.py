@@ -1,5 +1,7 @@
 """Refunds, from the wire to the shop's receiver: what counts, what waits, what contradicts."""
 
+import contextlib
+
 import pytest
 from django.db import connection
 from django.db.models import ProtectedError
@@ -377,6 +379,40 @@ def test_a_receiver_of_a_refund_that_fails_is_run_again_and_alone(client, connec
     assert (len(told["refund_confirmed"].calls), len(second.calls)) == (2, 1)
     paid.refresh_from_db()
     assert paid.refunded_amount == 30
+
+
+@contextlib.contextmanager
+def after_reading_the_order(meanwhile):
+    """Once an order has been read, and before what was read is acted on, this happens."""
+    waiting = [meanwhile]
+
+    def execute(run, sql, *args):
+        read = run(sql, *args)
+        if waiting and sql.startswith("SELECT") and sql.count(Order._meta.db_table):
+            waiting.pop()()
+        return read
+
+    with connection.execute_wrapper(execute):
+        yield
+
+
+def test_a_copy_that_read_the_order_just_before_is_not_answered_while_nobody_was_told(client, paid, told):
+    told["refund_confirmed"].failures = [OSError("printer on fire")]
+    first = []
+    with after_reading_the_order(lambda: first.append(outcome(client, refund_v3(30)))):
+        assert outcome(client, refund_v3(30)) == "refunded"
+    assert first == ["receiver_failed"]
+    assert [row.status for row in SignalDelivery.objects.filter(signal="refund_confirmed")] == ["done"]
+
+
+def test_refunds_that_come_to_the_same_sum_meanwhile_do_not_hide_from_the_payment(client, order, shipped, unexpected):
+    assert outcome(client, refund_v3(100, "R-1", transaction_id=ANOTHER)) == "busy"
+    with after_reading_the_order(lambda: outcome(client, refund_v3(100, "R-2"))):
+        assert pay(client) == "unexpected"
+    order.refresh_from_db()
+    assert (order.status, order.refunded_amount) == ("paid", 100)
+    assert not shipped.calls
+    assert [call["reason"] for call in unexpected.calls] == ["already_refunded"]
 
 
 def test_a_refund_nobody_listens_to_is_recorded_all_the_same(client, paid):

@@ -124,7 +124,8 @@ def _judge_state(result: RefundResult, order: Any, known: list[Refund], using: s
         verdict.signal = REFUND_SIGNALS.get(result.refund_status, "")
         verdict.fresh = bool(verdict.signal)
     waits = order.status != Order.Status.PAID
-    if order.is_being_told and not waits:
+    # A known refund may have been recorded since the order was read. Where one moves, the compare-and-set would tell.
+    if (order.is_being_told or not moves) and not waits:
         verdict.pending = _pending(order, refund, using)
     if waits:
         verdict.outcome, verdict.detail = "busy", "recorded; its payment has not been reported yet"

@@ -97,7 +97,7 @@ class OrderQuerySet(models.QuerySet["Order"]):
         confirmed_by: str = "notification",
         refunded: int | None = None,
     ) -> bool:
-        """`order.status → paid` with the facts of this payment, if status, amount and currency are as seen.
+        """`order.status → paid` with the facts of this payment, if the order is as seen; else false: look again.
 
         A pending order takes its `settled_reference` in the same statement; when another order has it already, this one
         becomes paid without it. `refunded` is what was refunded of this transaction before (minor unit); asked for if
@@ -108,15 +108,15 @@ class OrderQuerySet(models.QuerySet["Order"]):
         if refunded is None:
             refunded = self._refunded(order, result.transaction_id)
         facts = order.settlement(result, confirmed_by, refunded)
-        # By the time too: refunds of two transactions may have come to the same sum (count_refunds).
-        reference, as_seen = facts["settled_reference"], {"updated_at": order.updated_at}
+        # As seen by the time too: refunds of two transactions may have come to the same sum (count_refunds).
+        reference = facts["settled_reference"]
         try:
             with transaction.atomic(using=router.db_for_write(self.model), savepoint=reference is not None):
-                return self._move(order, order.status, facts, **as_seen)
+                return self._move(order, order.status, facts, updated_at=order.updated_at)
         except IntegrityError:
             if reference is None or not self._taken(reference):
                 raise
-        return self._move(order, order.status, facts | {"settled_reference": None}, **as_seen)
+        return self._move(order, order.status, facts | {"settled_reference": None}, updated_at=order.updated_at)
 
     def count_refunds(self, order: "Order", refunded_amount: int) -> bool:
         """Write what is refunded of this order by now, at most its amount; false if the order is not as seen."""
