@@ -128,6 +128,14 @@ def test_a_refund_that_was_closed_makes_room_for_another(client, paid, told):
     assert recorded() == [("R-1", 100, "CLOSED"), ("R-2", 100, "SUCCESS")]
 
 
+def test_late_news_of_a_refund_that_was_closed_is_no_conflict_though_its_room_is_taken(client, paid, told, refund):
+    assert outcome(client, refund(100, "R-1", "CLOSED")) == "refunded"
+    assert outcome(client, refund(100, "R-2")) == "refunded"
+    assert outcome(client, refund(100, "R-1", "ABNORMAL")) == "duplicate"
+    assert recorded() == [("R-1", 100, "CLOSED"), ("R-2", 100, "SUCCESS")]
+    assert not Discrepancy.objects.exists()
+
+
 @pytest.mark.parametrize(
     ("first", "then", "end"), [("ABNORMAL", "SUCCESS", "SUCCESS"), ("SUCCESS", "ABNORMAL", "SUCCESS")]
 )
