@@ -9,7 +9,7 @@ from django.http import JsonResponse
 from django.views.decorators.csrf import csrf_exempt
 
 from tests.shop.models import Shipment
-from wechatpay_notify.models import Discrepancy, NotificationLog, Order, SignalDelivery
+from wechatpay_notify.models import Discrepancy, NotificationLog, Order, Refund, SignalDelivery
 
 from .receivers import gate_of
 
@@ -61,13 +61,20 @@ def report(request):
 
 
 def _about(number):
-    order = Order.objects.filter(out_trade_no=number).values("pk", "status", "transaction_id").first()
+    order = Order.objects.filter(out_trade_no=number).values().first()
+    refunds = Refund.objects.filter(order=order["id"]) if order else []
     discrepancies = Discrepancy.objects.filter(out_trade_no=number)
-    subjects = [f"discrepancy:{row.pk}" for row in discrepancies] + ([f"order:{order['pk']}"] if order else [])
+    subjects = [f"discrepancy:{row.pk}" for row in discrepancies] + ([f"order:{order['id']}"] if order else [])
+    subjects += [f"refund:{row.pk}:{status}" for row in refunds for status in Refund.Status.values]
     return {
         "status": order and order["status"],
         "transaction": order and order["transaction_id"],
-        "effects": Counter(Shipment.objects.filter(out_trade_no=number).values_list("receiver", flat=True)),
+        "refunded": order and order["refunded_amount"],
+        "refunds": {row.out_refund_no: [row.status, row.amount] for row in refunds},
+        # In the order they came about: a Counter keeps it, and so does JSON.
+        "effects": Counter(
+            Shipment.objects.filter(out_trade_no=number).order_by("pk").values_list("receiver", flat=True)
+        ),
         "calls": {path.name.partition(".")[0]: path.stat().st_size for path in _calls(number)},
         "deliveries": Counter(SignalDelivery.objects.filter(subject__in=subjects).values_list("status", flat=True)),
         "discrepancies": {row.reason: row.resolved_at is None for row in discrepancies},

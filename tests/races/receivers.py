@@ -1,4 +1,5 @@
-"""The shop's receivers. How `ship` misbehaves is the first word of the order number: "waits-1", "dies-7".
+"""The shop's receivers. How `ship` misbehaves is the first word of the order number: "waits-1", "dies-7"; how `book`
+does is that of the refund number.
 
 Every call is counted in a file, which neither a rollback nor SIGKILL takes back.
 """
@@ -13,7 +14,13 @@ from django.db import DatabaseError, transaction
 
 from tests.shop.models import Shipment
 from wechatpay_notify.models import Discrepancy, Order
-from wechatpay_notify.signals import payment_confirmed, payment_unexpected
+from wechatpay_notify.signals import (
+    payment_confirmed,
+    payment_unexpected,
+    refund_abnormal,
+    refund_closed,
+    refund_confirmed,
+)
 
 GATE_SECONDS = 6
 """A receiver at the gate goes on after this even if nobody opened it: whoever waited for it is found out by then."""
@@ -47,10 +54,20 @@ def alarm(payment, reason, discrepancy, order, **kwargs):
         _waits(order, call)
 
 
+def book(refund, result, order, **kwargs):
+    told = f"{result.refund_status} {refund.out_refund_no}"
+    call = _count(f"{told}.{order.out_trade_no}")
+    Shipment.objects.create(out_trade_no=order.out_trade_no, receiver=told)
+    _PLANS.get(refund.out_refund_no.partition("-")[0], _behave)(order, call)
+
+
 def connect():
     payment_confirmed.connect(ship)
     payment_confirmed.connect(invoice)
     payment_unexpected.connect(alarm)
+    refund_confirmed.connect(book)
+    refund_abnormal.connect(book)
+    refund_closed.connect(book)
 
 
 def gate_of(number):

@@ -42,7 +42,7 @@ class Table:
             len(answers),
             sum(answer.success for answer in answers),
             sum(answer.retry for answer in answers),
-            sum(answer.status in (403, 409) for answer in answers),
+            sum(answer.refused for answer in answers),
             sum(answer.status == 0 for answer in answers),
         ]
         self.rows.append(Row(str(tally.shop.configuration), scenario, *counts, tally.effects, tally.seconds))

@@ -25,6 +25,7 @@ RETRY_SECONDS = 0.2
 RETRIES = 60
 AMOUNT = 100
 KINDS = ("v3", "MD5", "HMAC-SHA256")
+V2_STATUS = {"SUCCESS": "SUCCESS", "ABNORMAL": "CHANGE", "CLOSED": "REFUNDCLOSE"}
 _numbers = itertools.count(1)
 
 
@@ -38,6 +39,52 @@ class Notice:
     identifier: str = field(default_factory=lambda: str(uuid.uuid4()))
     parts: tuple["Notice", ...] = ()
     """The sub orders of a combined order, which `number` is the number of."""
+
+    def signed(self, platform: Platform) -> Signed:
+        if self.parts:
+            return platform.v3("TRANSACTION.SUCCESS", _combined(platform, self), notification_id=self.identifier)
+        if self.kind == "v3":
+            return platform.payment_v3(
+                self.number, AMOUNT, transaction_id=self.transaction, notification_id=self.identifier
+            )
+        return platform.payment_v2(
+            self.number,
+            AMOUNT,
+            transaction_id=self.transaction,
+            sign_type="MD5" if self.kind == "MD5" else "HMAC-SHA256",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class RefundNotice:
+    """One refund that WeChat tells of until it is answered with success."""
+
+    payment: Notice
+    number: str
+    amount: int = AMOUNT
+    kind: str = "v3"
+    status: str = "SUCCESS"
+    identifier: str = field(default_factory=lambda: str(uuid.uuid4()))
+
+    @property
+    def told(self) -> str:
+        """What the receiver of this writes."""
+        return f"{self.status} {self.number}"
+
+    def signed(self, platform: Platform) -> Signed:
+        numbers = {"transaction_id": self.payment.transaction, "out_refund_no": self.number}
+        if self.kind == "v2":
+            return platform.refund_v2(
+                self.payment.number, self.amount, total=AMOUNT, status=V2_STATUS[self.status], **numbers
+            )
+        return platform.refund_v3(
+            self.payment.number,
+            self.amount,
+            total=AMOUNT,
+            status=self.status,
+            notification_id=self.identifier,
+            **numbers,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +103,11 @@ class Answer:
     def retry(self) -> bool:
         """Whether the shop asked to be told again: busy, failed, or the database out of reach."""
         return not self.success and b"retry" in self.body
+
+    @property
+    def refused(self) -> bool:
+        """Whether the shop said that this contradicts its record."""
+        return b"rejected" in self.body
 
 
 @dataclass(slots=True)
@@ -76,9 +128,9 @@ class WeChat:
     def __init__(self, tally: Tally) -> None:
         self.shop, self.tally = tally.shop, tally
 
-    def send(self, notice: Notice) -> Answer:
+    def send(self, notice: Notice | RefundNotice) -> Answer:
         """One copy, signed now."""
-        signed, started = self._sign(notice), time.monotonic()
+        signed, started = notice.signed(self.shop.platform), time.monotonic()
         try:
             status, body = signed.send(self.shop.notify_url, timeout=30)
         except OSError:
@@ -87,31 +139,22 @@ class WeChat:
         self.tally.answers.append(answer)
         return answer
 
-    def insist(self, notice: Notice) -> list[Answer]:
+    def insist(self, notice: Notice | RefundNotice) -> list[Answer]:
         """Send until success, as WeChat does, only sooner; fails the test when success never comes."""
+        return self._repeat(notice, lambda answer: answer.success)
+
+    def ask(self, notice: Notice | RefundNotice) -> Answer:
+        """Send until the shop has made up its mind: success, or refused."""
+        return self._repeat(notice, lambda answer: answer.success or answer.refused)[-1]
+
+    def _repeat(self, notice: Notice | RefundNotice, enough: Callable[[Answer], bool]) -> list[Answer]:
         answers: list[Answer] = []
         for _ in range(RETRIES):
             answers.append(self.send(notice))
-            if answers[-1].success:
+            if enough(answers[-1]):
                 return answers
             time.sleep(RETRY_SECONDS)
-        raise AssertionError(f"{notice} was never answered with success: {answers[-3:]}")
-
-    def _sign(self, notice: Notice) -> Signed:
-        platform = self.shop.platform
-        if notice.parts:
-            resource = _combined(platform, notice)
-            return platform.v3("TRANSACTION.SUCCESS", resource, notification_id=notice.identifier)
-        if notice.kind == "v3":
-            return platform.payment_v3(
-                notice.number, AMOUNT, transaction_id=notice.transaction, notification_id=notice.identifier
-            )
-        return platform.payment_v2(
-            notice.number,
-            AMOUNT,
-            transaction_id=notice.transaction,
-            sign_type="MD5" if notice.kind == "MD5" else "HMAC-SHA256",
-        )
+        raise AssertionError(f"{notice} was never answered as it must be: {answers[-3:]}")
 
 
 class Staff:
@@ -121,7 +164,7 @@ class Staff:
         self.shop, self.tally = tally.shop, tally
 
     def number(self, plan: str) -> str:
-        """A number no order has had; `plan` says how the receiver `ship` behaves."""
+        """A number no order or refund has had; `plan` says how the receiver `ship`, or a refund's, behaves."""
         return f"{plan}-{next(_numbers)}"
 
     def expect(self, *numbers: str, **details: Any) -> None:
