@@ -13,7 +13,7 @@ from django.conf import settings
 from django.db import DatabaseError, transaction
 
 from tests.shop.models import Shipment
-from wechatpay_notify.models import Discrepancy, Order
+from wechatpay_notify.models import Discrepancy, Order, Refund
 from wechatpay_notify.signals import (
     payment_confirmed,
     payment_unexpected,
@@ -51,6 +51,10 @@ def alarm(payment, reason, discrepancy, order, **kwargs):
     Shipment.objects.create(out_trade_no=payment.out_trade_no, receiver=f"alarm {reason}")
     if payment.out_trade_no.startswith("disputed-"):
         Discrepancy.objects.filter(pk=discrepancy.pk).update(resolution="being looked at")
+        _waits(order, call)
+    if payment.out_trade_no.startswith("returned-"):
+        numbers = {"out_refund_no": f"books-{payment.transaction_id}", "transaction_id": payment.transaction_id}
+        Refund.objects.create(order=order, amount=payment.amount, **numbers)
         _waits(order, call)
 
 

@@ -152,3 +152,23 @@ def test_a_worker_killed_inside_the_receiver_of_a_refund_loses_and_doubles_nothi
     assert about["effects"] == FULFILLED | {notice.told: 1}
     assert about["calls"] == {"ship": 1, "invoice": 1, notice.told: 2}
     assert (about["refunded"], about["refunds"]) == (AMOUNT, {notice.number: ["SUCCESS", AMOUNT]})
+
+
+def test_a_refund_does_not_wait_for_the_receiver_that_is_just_recording_it(shop, wechat, staff):
+    """The shop sends a second payment back while it is told of it, and WeChat reports that at once."""
+    first = Notice(staff.order("returned"))
+    second = Notice(first.number)
+    back = RefundNotice(second, f"books-{second.transaction}", AMOUNT)
+    wechat.insist(first)
+    with ThreadPoolExecutor(1) as pool:
+        told = pool.submit(wechat.insist, second)
+        staff.wait_for_call(first.number, "alarm")
+        answer = wechat.send(back)
+        assert not told.done(), "the answer was to come while the receiver was at work"
+        staff.open_gate(first.number)
+    assert answer.retry
+    assert answer.seconds < (AT_ONCE_SECONDS if shop.configuration.has_row_locks else 2 * SQLITE_TIMEOUT)
+    wechat.insist(back)
+    (about,) = staff.report(first.number)
+    assert about["effects"] == FULFILLED | {"alarm already_paid": 1, back.told: 1}
+    assert about["refunded"] == 0
