@@ -10,7 +10,7 @@ from django.db import DataError, IntegrityError, OperationalError, router, trans
 from django.utils import timezone
 
 from . import delivery, facts
-from .conf import conf
+from .conf import DELIVERIES, conf
 from .contention import is_contention
 from .judgement import Verdict, judge, judge_event
 from .models import NotificationLog, Order, SignalDelivery
@@ -46,7 +46,7 @@ class Settlement:
     def run(self, results: tuple[Result, ...]) -> str:
         verdicts = self._record(results)
         code = _code(verdicts)
-        if _only_logged(verdicts):
+        if _only_logged(verdicts) or not conf.is_inline:
             return code
         telling = delivery.run(
             self._due(verdicts),
@@ -123,6 +123,8 @@ class Settlement:
         with transaction.atomic(using=self.using, durable=True):
             self._move(verdicts)
             if self.row is not None:
+                if not conf.is_inline:
+                    answer(self.row, _code(verdicts), self.started)
                 self.row.save(using=self.using, force_insert=True)
             rows: list[SignalDelivery] = []
             conflicts = not all(v.settles or v.refunds for v in verdicts if v.fresh) or self.doubtful
@@ -131,6 +133,8 @@ class Settlement:
             if rows:
                 # Who won the compare-and-set is the first to tell: without conflicts the database returns the keys.
                 self.made = SignalDelivery.objects.using(self.using).bulk_create(rows, ignore_conflicts=conflicts)
+            if conf.DELIVERY not in DELIVERIES:
+                transaction.on_commit(_wake, using=self.using, robust=True)
 
     def _move(self, verdicts: list[Verdict]) -> None:
         for verdict, order in _settling(verdicts):
@@ -162,7 +166,7 @@ class Settlement:
                 status=SignalDelivery.Status.PENDING,
             )
         now = timezone.now()
-        waiting = {verdict.subject for verdict in verdicts if verdict.outcome == "busy"}
+        waiting = {verdict.subject for verdict in verdicts if verdict.waits}
         in_grace = {verdict.subject for verdict in verdicts if verdict.outcome == "unknown_order"}
         # The grace is for the first telling; after that every notification is an attempt.
         due = [row for row in rows if row.subject not in in_grace or row.attempts or row.next_attempt_at <= now]
@@ -199,12 +203,30 @@ def _only_logged(verdicts: list[Verdict]) -> bool:
 
 
 def _code(verdicts: list[Verdict]) -> str:
-    """The outcome, if every receiver that is due now succeeds."""
-    return worst([_after_telling(verdict) for verdict in verdicts])
+    """The outcome, if every receiver that is due now succeeds, or else is handed to the worker."""
+    after = _after_telling if conf.is_inline else _after_handing_over
+    return worst([after(verdict) for verdict in verdicts])
+
+
+def _after_handing_over(verdict: Verdict) -> str:
+    """The outcome when a worker will run the receivers; whose turn it is then is no matter of WeChat's."""
+    placeholder = any(not row.receiver for row in verdict.pending)
+    if (placeholder or (verdict.fresh and verdict.signal == "payment_confirmed")) and not delivery.names(
+        "payment_confirmed"
+    ):
+        return worst([verdict.outcome, "no_receiver"])
+    return verdict.outcome
+
+
+def _wake() -> None:
+    if conf.wake is not None:
+        conf.wake()
 
 
 def _after_telling(verdict: Verdict) -> str:
     """The outcome once the verdict's pending rows have run: a redelivery that ran something confirmed it."""
+    if verdict.waits:
+        return "busy"
     if verdict.outcome == "duplicate" and verdict.pending:
         return "confirmed" if any(row.signal == "payment_confirmed" for row in verdict.pending) else "unexpected"
     return verdict.outcome

@@ -9,7 +9,7 @@ from django.conf import settings
 from django.urls import NoReverseMatch
 from django.utils.module_loading import import_string
 
-from wechatpay_notify.conf import DEFAULTS, conf
+from wechatpay_notify.conf import DEFAULTS, DELIVERIES, conf
 from wechatpay_notify.protocol.errors import Misconfigured
 from wechatpay_notify.questions import QUESTIONS
 from wechatpay_notify.sources import POLICIES, PUBLISHED_WORD
@@ -90,11 +90,12 @@ def _problem(given: object) -> str:
 
 
 def _delivery() -> Findings:
-    if DEFAULTS["DELIVERY"] != conf.DELIVERY:
+    problem = "" if conf.DELIVERY in DELIVERIES else _problem(conf.DELIVERY)
+    if problem:
         yield (
             "E020",
-            f'WECHATPAY_NOTIFY["DELIVERY"] is not {DEFAULTS["DELIVERY"]!r}, the only value of this version.',
-            "Remove it: receivers run before WeChat is answered, and its retries run the failed ones again.",
+            f'WECHATPAY_NOTIFY["DELIVERY"] {problem}.',
+            'Give "inline", "deferred", or a callable that wakes a worker: "wechatpay_notify.contrib.celery.wake".',
         )
 
 

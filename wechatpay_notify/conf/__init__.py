@@ -23,6 +23,7 @@ from .networks import Networks, parse_networks
 __all__ = [
     "DEFAULTS",
     "DEFAULT_ALIAS",
+    "DELIVERIES",
     "MERCHANT_SETTINGS",
     "SIGN_TYPES",
     "Fault",
@@ -48,6 +49,8 @@ DEFAULTS: dict[str, Any] = {
     "REJECTED_LOG_PER_MINUTE": 60,
     "REJECTED_LOG_KEEP": 10_000,
 }
+DELIVERIES = ("inline", "deferred")
+"""DELIVERY is one of these, or what wakes a worker."""
 DEFAULT_ALIAS = "default"
 
 Resolver = Callable[[Result], ExpectedOrder | None]
@@ -95,6 +98,17 @@ class Conf:
     def order_resolver(self) -> Resolver | None:
         resolver: Resolver | None = _callable(self.ORDER_RESOLVER)
         return resolver
+
+    @property
+    def is_inline(self) -> bool:
+        """Whether receivers run before WeChat is answered; else a worker runs them. With junk they run."""
+        return not (callable(self.DELIVERY) or (isinstance(self.DELIVERY, str) and self.DELIVERY != "inline"))
+
+    @cached_property
+    def wake(self) -> Callable[[], object] | None:
+        """What DELIVERY names to wake a worker, None if one comes by itself. What importing it raises comes through."""
+        wake: Callable[[], object] | None = None if self.DELIVERY in DELIVERIES else _callable(self.DELIVERY)
+        return wake
 
     @cached_property
     def answers(self) -> dict[str, Callable[[Notification], Any] | None]:

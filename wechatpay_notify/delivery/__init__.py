@@ -3,7 +3,22 @@
 Never waits for a receiver that another process is running, and never lets one failure stop the others.
 """
 
+from . import receivers
 from .outbox import UNKNOWN_ORDER_GRACE, Known, names, rows_for, sequence
 from .telling import Telling, claim, milliseconds, run
+from .worker import deliver_due, due
 
-__all__ = ["UNKNOWN_ORDER_GRACE", "Known", "Telling", "claim", "milliseconds", "names", "rows_for", "run", "sequence"]
+__all__ = [
+    "UNKNOWN_ORDER_GRACE",
+    "Known",
+    "Telling",
+    "claim",
+    "deliver_due",
+    "due",
+    "milliseconds",
+    "names",
+    "receivers",
+    "rows_for",
+    "run",
+    "sequence",
+]

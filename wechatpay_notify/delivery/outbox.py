@@ -11,6 +11,7 @@ from typing import Any
 from django.db.models import Model
 from django.utils import timezone
 
+from wechatpay_notify.conf import conf
 from wechatpay_notify.judgement import REFUND_SIGNALS, Verdict
 from wechatpay_notify.models import Discrepancy, NotificationLog, Order, Refund, SignalDelivery
 from wechatpay_notify.protocol.types import PaymentResult, RefundResult, Result
@@ -18,6 +19,8 @@ from wechatpay_notify.signals import LEDGER_SIGNALS
 
 UNKNOWN_ORDER_GRACE = timedelta(minutes=5)
 """An order that is committed a little late heals with WeChat's first retries; only then is the shop told."""
+INLINE_LEEWAY = timedelta(seconds=15)
+"""For a worker beside inline delivery: what the request is about to run itself is not due before WeChat's first retry."""
 OF_REFUNDS = frozenset(REFUND_SIGNALS.values())
 
 _SENDERS: dict[str, type[Model]] = {"notification_received": NotificationLog} | dict.fromkeys(OF_REFUNDS, Refund)
@@ -51,7 +54,8 @@ def rows_for(verdict: Verdict, notification: NotificationLog | None, event: dict
     receivers = names(verdict.signal)
     if not receivers and verdict.signal == "payment_confirmed":
         receivers = [""]  # a placeholder keeps the payment pending until somebody is there to be told
-    due = timezone.now() + (UNKNOWN_ORDER_GRACE if verdict.outcome == "unknown_order" else timedelta())
+    leeway = INLINE_LEEWAY if conf.is_inline else timedelta()
+    due = timezone.now() + (UNKNOWN_ORDER_GRACE if verdict.outcome == "unknown_order" else leeway)
     payload = {"notification": notification and notification.pk} | _about(verdict, event)
     return [
         SignalDelivery(
@@ -71,7 +75,9 @@ def arguments(row: SignalDelivery, known: Known, using: str) -> dict[str, Any]:
     payload = row.payload
     notification = known.notification
     if notification is None or notification.pk != payload["notification"]:
-        notification = NotificationLog.objects.using(using).filter(pk=payload["notification"]).first()
+        # Without what is large and seldom looked at; reading such a column later loads it.
+        lean = NotificationLog.objects.using(using).defer("body", "headers", "resource")
+        notification = lean.filter(pk=payload["notification"]).first()
     told: dict[str, Any] = {"notification": notification, "idempotency_key": row.idempotency_key}
     if row.signal == "notification_received":
         return told | {"event_type": payload["event_type"], "resource": payload["resource"]}

@@ -5,11 +5,12 @@ Never waits for a receiver that another process is running, and never lets one f
 
 import contextlib
 import copy
+import random
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import connections, transaction
@@ -29,6 +30,11 @@ from . import outbox
 from .outbox import Known, names, sender
 
 BACKOFF_SECONDS = (15, 60, 300, 1800, 7200, 21600)
+"""Until the next attempt, after the first, second … one; the last for all later ones."""
+JITTER = 0.25
+"""Share by which a wait may be longer, so that what failed together does not come again together."""
+MAX_ATTEMPTS = 20
+"""Then a delivery is given up: with these waits after some four days, WeChat's own 16 attempts counted in."""
 CONTENTION_TRIES = 3
 MAX_ERROR = 8000
 """Characters of a traceback that are kept, its end."""
@@ -57,7 +63,7 @@ def run(
     `complete` is called in the last receiver's transaction, if all went well until then.
     Raises database errors that are not a receiver's.
     """
-    rows = _with_receivers(rows, using)
+    rows = with_receivers(rows, using)
     telling = Telling()
     unfulfilled = False
     for number, row in enumerate(rows):
@@ -71,7 +77,7 @@ def run(
         else:
             last = number == len(rows) - 1 and not telling.outcome
             others = [other.pk for other in rows[number + 1 :]]
-            told = _tell(row, receiver, others=others, using=using, known=known, complete=complete if last else None)
+            told = tell(row, receiver, others=others, using=using, known=known, complete=complete if last else None)
             if told == "busy":
                 telling.worsen("busy")
                 break
@@ -81,6 +87,12 @@ def run(
             telling.completed = last and told == "done"
         unfulfilled = unfulfilled or (row.signal == "payment_confirmed" and bool(telling.outcome))
     return telling
+
+
+def next_attempt(attempts: int) -> datetime:
+    """When a delivery is due again that was tried so often."""
+    wait = BACKOFF_SECONDS[min(attempts, len(BACKOFF_SECONDS)) - 1]
+    return timezone.now() + timedelta(seconds=wait * (1 + random.random() * JITTER))  # noqa: S311 (no secret)
 
 
 def claim(pk: int, others: Iterable[int], using: str) -> str:
@@ -101,16 +113,20 @@ def claim(pk: int, others: Iterable[int], using: str) -> str:
     return "mine" if mine else "done"
 
 
-def _tell(
+def tell(
     row: SignalDelivery,
     receiver: Receiver,
     *,
-    others: list[int],
     using: str,
     known: Known,
-    complete: Callable[[], None] | None,
+    others: Iterable[int] = (),
+    complete: Callable[[], None] | None = None,
+    counted: bool = False,
 ) -> str:
-    """Call one receiver in one transaction with its mark: "done", "failed", "busy", or "gone" if another was first."""
+    """Call one receiver in one transaction with its mark: "done", "failed", "busy", or "gone" if another was first.
+
+    `counted` if the attempt is counted and its next time set already.
+    """
     for attempt in range(1, CONTENTION_TRIES + 1):
         started = time.monotonic()
         claimed, ended = "", False
@@ -125,7 +141,7 @@ def _tell(
                     return "gone"
                 with _savepoint(using):
                     receiver(signal=LEDGER_SIGNALS[row.signal], sender=sender(row.signal), **arguments)
-                _mark_done(row, started, using)
+                _mark_done(row, started, using, attempts=0 if counted else 1)
                 if complete:
                     complete()
                 ended = True
@@ -135,7 +151,7 @@ def _tell(
                 continue
             if claimed != "mine":
                 raise
-            noted = _note(row, error, started, using)
+            noted = _note(row, error, started, using, counted=counted)
             if noted == "gone" and ended:
                 # The transaction had committed: what raised was one of the receiver's on_commit callbacks.
                 logger.exception("an on_commit callback of %s raised after it was done", row.receiver)
@@ -144,10 +160,10 @@ def _tell(
     raise AssertionError("unreachable: the last attempt returns")
 
 
-def _mark_done(row: SignalDelivery, started: float, using: str) -> None:
+def _mark_done(row: SignalDelivery, started: float, using: str, *, attempts: int) -> None:
     SignalDelivery.objects.using(using).filter(pk=row.pk).update(
         status=SignalDelivery.Status.DONE,
-        attempts=F("attempts") + 1,
+        attempts=F("attempts") + attempts,
         duration_ms=milliseconds(started),
         done_at=timezone.now(),
         last_error="",
@@ -167,10 +183,15 @@ def _savepoint(using: str) -> Iterator[None]:
             raise transaction.TransactionManagementError("the receiver marked its transaction for rollback")
 
 
-def _note(row: SignalDelivery, error: Exception, started: float, using: str) -> str:
+def _note(row: SignalDelivery, error: Exception, started: float, using: str, *, counted: bool) -> str:
     """Record a failure: "failed"; or "gone" if the row is done after all, "busy" if another process is at it again."""
     logger.error("receiver %s of %s failed", row.receiver, row.signal, exc_info=error)
-    wait = BACKOFF_SECONDS[min(row.attempts, len(BACKOFF_SECONDS) - 1)]
+    attempts = row.attempts if counted else row.attempts + 1
+    facts: dict[str, Any] = (
+        {} if counted else {"attempts": F("attempts") + 1, "next_attempt_at": next_attempt(attempts)}
+    )
+    if attempts >= MAX_ATTEMPTS:
+        facts["status"] = SignalDelivery.Status.GAVE_UP
     text = storable("".join(traceback.format_exception(error)))
     with transaction.atomic(using=using, durable=True):
         # Claimed anew: since the rollback another process may be running this receiver, and nothing waits for one.
@@ -178,15 +199,14 @@ def _note(row: SignalDelivery, error: Exception, started: float, using: str) -> 
         if claimed != "mine":
             return "busy" if claimed == "taken" else "gone"
         SignalDelivery.objects.using(using).filter(pk=row.pk).update(
-            attempts=F("attempts") + 1,
             duration_ms=milliseconds(started),
             last_error=text.encode("ascii", "backslashreplace").decode()[-MAX_ERROR:],
-            next_attempt_at=timezone.now() + timedelta(seconds=wait),
+            **facts,
         )
     return "failed"
 
 
-def _with_receivers(rows: list[SignalDelivery], using: str) -> list[SignalDelivery]:
+def with_receivers(rows: list[SignalDelivery], using: str) -> list[SignalDelivery]:
     """Replace placeholders by the receivers that are connected by now."""
     placeholders = [row for row in rows if not row.receiver and names(row.signal)]
     if not placeholders:

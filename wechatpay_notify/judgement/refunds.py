@@ -123,13 +123,12 @@ def _judge_state(result: RefundResult, order: Any, known: list[Refund], using: s
         verdict.refunds, verdict.refunded = True, min(counted, order.amount) if counts else order.refunded_amount
         verdict.signal = REFUND_SIGNALS.get(result.refund_status, "")
         verdict.fresh = bool(verdict.signal)
-    waits = order.status != Order.Status.PAID
+    if order.status != Order.Status.PAID:
+        verdict.waits, verdict.detail = True, "recorded; its payment has not been reported yet"
     # A known refund may have been recorded since the order was read. Where one moves, the compare-and-set would tell.
-    if (order.is_being_told or not moves) and not waits:
+    elif order.is_being_told or not moves:
         verdict.pending = _pending(order, refund, using)
-    if waits:
-        verdict.outcome, verdict.detail = "busy", "recorded; its payment has not been reported yet"
-    elif not moves and not verdict.pending:
+    if not moves and not verdict.pending:
         verdict.outcome = "duplicate"
     return verdict
 

@@ -40,6 +40,8 @@ class Verdict:
     heals: bool = False
     """Whether confirming resolves discrepancies recorded earlier for this payment."""
     detail: str = ""
+    waits: bool = False
+    """Whether nobody may be told yet: the payment of this refund was not reported."""
     pending: list[SignalDelivery] = field(default_factory=list)
     """Deliveries recorded earlier for this payment or refund and not done."""
 

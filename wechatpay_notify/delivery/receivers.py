@@ -1,0 +1,85 @@
+"""Receivers that came, went or were renamed: what becomes of their rows in the ledger, when somebody says so.
+
+Never runs one, and never touches what is done.
+"""
+
+from datetime import datetime
+
+from django.db import router
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from wechatpay_notify.models import SignalDelivery
+from wechatpay_notify.signals import LEDGER_SIGNALS
+
+from . import outbox
+from .outbox import names
+
+__all__ = ["close", "enlist", "missing", "names", "rename"]
+
+BATCH = 500
+
+
+def missing() -> list[tuple[str, str, int]]:
+    """Signal, receiver and count of the pending rows whose receiver is not connected in this process."""
+    counted: dict[tuple[str, str], int] = {}
+    for signal, name in _pending().values_list("signal", "receiver"):
+        if name and LEDGER_SIGNALS[signal].receiver(name, outbox.sender(signal)) is None:
+            counted[signal, name] = counted.get((signal, name), 0) + 1
+    return [(*key, count) for key, count in sorted(counted.items())]
+
+
+def close(name: str, reason: str) -> int:
+    """Give up the pending rows of a receiver that will not come back; how many."""
+    rows = _pending().filter(receiver=name)
+    return rows.update(status=SignalDelivery.Status.GAVE_UP, last_error=f"Closed: {reason}")
+
+
+def rename(old: str, new: str) -> int:
+    """Let the rows of one name be another's: the function was moved. How many; done ones are renamed too.
+
+    A row that the new name has already stays as it is.
+    """
+    rows, renamed = _all().filter(receiver=old), 0
+    for pk, subject, signal in rows.values_list("pk", "subject", "signal"):
+        if not _all().filter(subject=subject, signal=signal, receiver=new).exists():
+            renamed += _all().filter(pk=pk, receiver=old).update(receiver=new)
+    return renamed
+
+
+def enlist(signal: str, name: str, since: datetime) -> int:
+    """Have a receiver that is new told of what others were told of since then; how many rows were made."""
+    made, told = 0, _all().filter(signal=signal, created_at__gte=since).exclude(receiver=name)
+    subjects: dict[str, SignalDelivery] = {}
+    for row in told.order_by("pk").iterator(BATCH):
+        subjects.setdefault(row.subject, row)
+        if len(subjects) >= BATCH:
+            made += _enlist(subjects, signal, name)
+            subjects = {}
+    return made + _enlist(subjects, signal, name)
+
+
+def _enlist(subjects: dict[str, SignalDelivery], signal: str, name: str) -> int:
+    has = set(_all().filter(signal=signal, receiver=name, subject__in=subjects).values_list("subject", flat=True))
+    rows = [
+        SignalDelivery(
+            signal=signal,
+            subject=subject,
+            receiver=name,
+            order_id=row.order_id,
+            payload=row.payload,
+            next_attempt_at=timezone.now(),
+        )
+        for subject, row in subjects.items()
+        if subject not in has
+    ]
+    _all().bulk_create(rows, ignore_conflicts=True)
+    return len(rows)
+
+
+def _all() -> QuerySet[SignalDelivery]:
+    return SignalDelivery.objects.using(router.db_for_write(SignalDelivery))
+
+
+def _pending() -> QuerySet[SignalDelivery]:
+    return _all().filter(status=SignalDelivery.Status.PENDING)
