@@ -20,7 +20,7 @@ from wechatpay_notify.signals import LEDGER_SIGNALS
 UNKNOWN_ORDER_GRACE = timedelta(minutes=5)
 """An order that is committed a little late heals with WeChat's first retries; only then is the shop told."""
 INLINE_LEEWAY = timedelta(seconds=15)
-"""For a worker beside inline delivery: what the request is about to run itself is not due before WeChat's first retry."""
+"""For a worker beside inline delivery: what the request is about to run is not due before WeChat's first retry."""
 OF_REFUNDS = frozenset(REFUND_SIGNALS.values())
 
 _SENDERS: dict[str, type[Model]] = {"notification_received": NotificationLog} | dict.fromkeys(OF_REFUNDS, Refund)
