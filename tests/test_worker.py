@@ -1,5 +1,6 @@
 """The worker: receivers run outside of the request, once each, whatever fails, waits or is missing."""
 
+import re
 from datetime import timedelta
 from io import StringIO
 
@@ -232,6 +233,19 @@ def test_the_wake_up_is_called_after_the_commit_and_may_fail(client, settings, o
     assert woken == ["paid"]
     assert "no broker" in caplog.text
     assert deliver() == "1 done"
+
+
+def test_check_says_what_was_given_up_and_what_nobody_runs(client, deferred, order, shipped, capsys):
+    def complaints():
+        call_command("check", databases=["default"])
+        return re.findall(r"W03[78]", capsys.readouterr().err)
+
+    pay(client)
+    assert complaints() == []
+    let_pass(minutes=11)
+    assert complaints() == ["W038"]
+    SignalDelivery.objects.update(status="gave_up")
+    assert complaints() == ["W037"]
 
 
 def test_async_receivers_are_run_by_the_worker_too(client, deferred, order):
