@@ -126,3 +126,10 @@ def _get(netloc, path):
         return connection.getresponse().status
     finally:
         connection.close()
+
+
+def test_the_deferred_demo_loses_nothing_when_its_worker_is_killed(tmp_path):
+    with start(tmp_path, "--deferred", "--exit") as process:
+        printed, _ = process.communicate(timeout=180)
+    assert (process.returncode, "4 of 4 as it must be." in printed) == (0, True), printed
+    assert list(tmp_path.iterdir()) == []

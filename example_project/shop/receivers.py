@@ -4,6 +4,9 @@ Never guards against duplicates: each receiver's writes and its mark in the ledg
 refund.
 """
 
+import time
+
+from django.conf import settings
 from django.db.models import F
 
 from wechatpay_notify.models import Order, Refund
@@ -28,6 +31,7 @@ def fulfil(*, order: Order, **_: object) -> None:
         raise OutOfStock(f"order {shop_order} wants {shop_order.quantity} of {shop_order.product}")
     ShopOrder.objects.filter(pk=shop_order.pk).update(status=ShopOrder.Status.PAID, paid_at=order.paid_at)
     Shipment.objects.create(order=shop_order)
+    time.sleep(settings.PACKING_SECONDS)
 
 
 def tell_the_staff(*, payment: PaymentResult, reason: str, **_: object) -> None:

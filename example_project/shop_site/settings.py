@@ -57,7 +57,11 @@ WECHATPAY_NOTIFY = {  # ③
     "MERCHANTS": {"default": development_merchant(DATA_DIR / ".wechatpay")},
     # Asked about payments for orders that were not announced with Order.objects.expect().
     "ORDER_RESOLVER": "shop.payments.expected_order",
+    # "deferred": a worker runs the receivers, `manage.py wechatpay_deliver --loop`.
+    "DELIVERY": os.environ.get("EXAMPLE_DELIVERY", "inline"),
 }
+PACKING_SECONDS = float(os.environ.get("EXAMPLE_PACKING_SECONDS", "0"))
+"""How long a parcel takes; so that `demo --deferred` can kill a worker while it packs one."""
 
 DATABASES = {
     "default": {

@@ -57,8 +57,8 @@ def play(scene: Scene, url: str) -> Line:
     wrong = f"must be: {scene.answered}, {scene.decided}, {scene.fulfilled} each, {yuan(scene.refunded)}"
     return Line(
         scene.sent,
-        _counted(Counter(answers)),
-        _counted(outcomes),
+        counted(Counter(answers)),
+        counted(outcomes),
         str(sum(parcels)),
         yuan(refunded) if refunded else "",
         "" if right else wrong,
@@ -74,13 +74,13 @@ def _in_the_shop(scene: Scene) -> tuple[list[int], int]:
 
 def _deliver(scene: Scene, url: str) -> list[str]:
     if scene.copies == 1:
-        return [_send(scene.signed, url)]
+        return [send(scene.signed, url)]
     together = Barrier(scene.copies)
 
     def copy(_: int) -> str:
         together.wait()
         give_up = time.monotonic() + PATIENCE
-        while (answered := _send(scene.signed, url)) == RETRY and time.monotonic() < give_up:
+        while (answered := send(scene.signed, url)) == RETRY and time.monotonic() < give_up:
             time.sleep(RETRY_PAUSE)
         return answered
 
@@ -88,7 +88,7 @@ def _deliver(scene: Scene, url: str) -> list[str]:
         return list(pool.map(copy, range(scene.copies)))
 
 
-def _send(signed: Signed, url: str) -> str:
+def send(signed: Signed, url: str) -> str:
     try:
         status, body = signed.send(url, timeout=PATIENCE)
     except OSError as error:
@@ -96,5 +96,5 @@ def _send(signed: Signed, url: str) -> str:
     return f"{status} {answer(body)}"
 
 
-def _counted(found: Counter[str]) -> str:
+def counted(found: Counter[str]) -> str:
     return ", ".join(f"{times} × {what}" if times > 1 else what for what, times in found.most_common()[::-1])

@@ -1,5 +1,6 @@
 """`manage.py demo`: a shop in a temporary directory, and a pretend WeChat that sends it everything that happens."""
 
+import os
 import secrets
 import signal
 import sys
@@ -16,6 +17,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import connection
 from django.urls import reverse
 
+from shop.demonstration import survival
 from shop.demonstration.scenes import scenes
 from shop.demonstration.server import Server, ServerFailed
 from shop.demonstration.stage import Line, play
@@ -30,9 +32,10 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--exit", action="store_true", help="end after the table; status 1 if a line is wrong")
+        parser.add_argument("--deferred", action="store_true", help="a worker packs the parcels, and is killed at it")
         parser.add_argument("--port", type=int, help="the shop's port; default: a free one")
 
-    def handle(self, *, exit: bool, port: int | None, **options: Any) -> None:  # noqa: A002 (the option's name)
+    def handle(self, *, exit: bool, port: int | None, deferred: bool, **options: Any) -> None:  # noqa: A002 (the option's name)
         if (Path(settings.DATA_DIR) / "db.sqlite3").exists():
             raise CommandError("the demo wants a data directory of its own: run it with example_project/manage.py")
         signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
@@ -41,14 +44,17 @@ class Command(BaseCommand):
                 signal.signal(getattr(signal, ending), _end)
         if hasattr(sys.stdout, "reconfigure"):
             sys.stdout.reconfigure(errors="replace")  # the ticks, on a terminal that has none
+        if deferred:
+            # For the server and the worker, which are processes of their own.
+            os.environ |= {"EXAMPLE_DELIVERY": "deferred", "EXAMPLE_PACKING_SECONDS": "0.15"}
         try:
-            self._run(port, stay=not exit)
+            self._run(port, stay=not exit, deferred=deferred)
         except ServerFailed as error:
             raise CommandError(f"the shop's server failed:\n{error}") from error
         except KeyboardInterrupt:
             self._say("\nStopped; the temporary directory is removed.")
 
-    def _run(self, port: int | None, *, stay: bool) -> None:
+    def _run(self, port: int | None, *, stay: bool, deferred: bool) -> None:
         # SQLite goes into WAL mode here, before two processes open the file.
         connection.ensure_connection()
         with Server(port) as server:
@@ -57,7 +63,7 @@ class Command(BaseCommand):
             self._say("Waiting for its server …")
             server.wait()
             self._say(f"{server.url} answers. Now WeChat sends:\n")
-            wrong = self._play(server.url)
+            wrong = self._play(server.url, deferred=deferred)
             self._say(f"\nShop   {server.url}/")
             self._say(f"Admin  {server.url}{reverse('admin:index')}   login {ADMIN}, password {password}")
             if stay:
@@ -69,13 +75,15 @@ class Command(BaseCommand):
         if wrong:
             raise CommandError(f"{wrong} of the lines above came out wrong")
 
-    def _play(self, url: str) -> int:
+    def _play(self, url: str, *, deferred: bool) -> int:
         """Play every scene, print its line as it comes; returns how many came out wrong."""
         self._row([title for title, _ in COLUMNS])
         self._row(["-" * width for _, width in COLUMNS])
         wrong = total = 0
-        for scene in scenes(development_platform(Path(settings.DATA_DIR) / ".wechatpay")):
-            line = play(scene, url + reverse("wechatpay_notify:notify"))
+        platform = development_platform(Path(settings.DATA_DIR) / ".wechatpay")
+        notify = url + reverse("wechatpay_notify:notify")
+        lines = survival.scenes(platform, notify) if deferred else (play(scene, notify) for scene in scenes(platform))
+        for line in lines:
             self._line(line)
             total += 1
             wrong += bool(line.wrong)
