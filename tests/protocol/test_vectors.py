@@ -1,5 +1,6 @@
 """The public test vectors, each in its own terms: its clock, its keys, and what it says must come of it."""
 
+import base64
 import json
 from functools import cache
 from pathlib import Path
@@ -9,12 +10,15 @@ import time_machine
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+from wechatpay_notify.conf import parse_merchant
 from wechatpay_notify.models import NotificationLog, Order, Refund
 from wechatpay_notify.protocol import flatxml, keys, results, sealed, v2, v3
 from wechatpay_notify.protocol.errors import (
     AlgorithmRefused,
     Malformed,
+    Misconfigured,
     NotificationError,
     Probe,
     SignatureInvalid,
@@ -32,15 +36,12 @@ HANDLED = {
     "v3_notify",
     "v3_resource",
     "v3_signature",
+    "v3_certificates",
+    "v3_request_sign",
     "rsa_sha256",
     "aes_256_gcm",
     "aes_256_ecb",
 }
-NOT_YET = {
-    "v3_certificates": "fetching platform certificates",
-    "v3_request_sign": "signing requests to WeChat",
-}
-"""Kinds of vectors for what the app does not do yet."""
 REFUSED_KINDS = {"sm2_sm3", "sm4_gcm"}
 """National cryptography: see docs/national-cryptography.rst. tests/attacks/test_national_cryptography.py runs them."""
 
@@ -112,10 +113,10 @@ def expected_resource(name):
     return expect.get("resource") or (json.loads(expect["plaintext"]) if "plaintext" in expect else None)
 
 
-def test_every_vector_is_run_or_refused_or_named_as_not_yet():
+def test_every_vector_is_run_or_refused_on_purpose():
     kinds = {load(name)["kind"] for name in NAMES}
-    assert kinds == HANDLED | set(NOT_YET) | REFUSED_KINDS
-    assert len(kinds) == len(HANDLED) + len(NOT_YET) + len(REFUSED_KINDS)
+    assert kinds == HANDLED | REFUSED_KINDS
+    assert not HANDLED & REFUSED_KINDS
     assert {row["id"] for row in json.loads((VECTORS / "_index.json").read_text())} == set(NAMES)
     assert set(REFUSED_ON_PURPOSE) <= set(NAMES)
 
@@ -158,6 +159,31 @@ def test_a_decrypted_platform_certificate_is_a_key():
     key = keys.verification_keys({expect["cert_serial_hex"]: pem})[expect["cert_serial_hex"]]
     assert key.owner == "Tenpay.com sign"
     assert key.not_before < key.not_after
+
+
+@pytest.mark.parametrize("name", of_kind("v3_certificates"))
+def test_a_downloaded_certificate_is_a_key_under_its_own_serial_and_a_short_key_is_no_api_v3_key(name):
+    """The app downloads nothing; what somebody else downloaded is configured."""
+    given, expect = load(name)["input"], load(name)["expect"]
+    listed = v3.strict_json(given["body"].encode(), "the body")["data"]
+    for row, wanted in zip(listed, expect["certificates"], strict=True):
+        pem = sealed.decrypt(row["encrypt_certificate"], [given["apiv3_key"].encode()])
+        assert pem.decode() == wanted["pem"]
+        key = keys.key_of_file("wechatpay_platform", pem)
+        assert key.serial == wanted["serial_no"].zfill(keys.SERIAL_DIGITS)
+    faults = parse_merchant("default", {"MCHID": MCHID, "API_V3_KEY": given["apiv3_key"]}, tolerance=300).faults
+    assert "must be 32 ASCII characters" in faults[0].message
+
+
+@pytest.mark.parametrize("name", of_kind("v3_request_sign"))
+def test_the_key_that_signs_requests_verifies_and_is_refused_where_wechats_belongs(name):
+    """The app signs no request; the merchant's own key must not be taken for WeChat's."""
+    given, expect = load(name)["input"], load(name)["expect"]
+    private_key = load_pem_private_key(given["private_key_pem"].encode(), password=None)
+    signature = base64.b64decode(expect["signature"])
+    private_key.public_key().verify(signature, expect["string_to_sign"].encode(), PKCS1v15(), SHA256())
+    with pytest.raises(Misconfigured, match="private key"):
+        keys.verification_keys({"PUB_KEY_ID_01": given["private_key_pem"].encode()})
 
 
 @pytest.mark.parametrize("name", of_kind("v3_resource", accepted=False))
