@@ -1,13 +1,11 @@
-"""Django's tasks as the worker (`django.tasks`, or the package django-tasks).
-
-DELIVERY = "wechatpay_notify.contrib.tasks.wake".
+"""Django's tasks as the worker: DELIVERY = "wechatpay_notify.contrib.tasks.wake".
 
 Never carries anything in a message.
 """
 
 try:
     from django.tasks import task
-except ImportError:  # Django 5.2
+except ImportError:  # Django 5.2, with the package django-tasks
     from django_tasks import task  # type: ignore[no-redef]
 
 from wechatpay_notify.delivery import deliver_due
