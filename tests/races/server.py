@@ -38,6 +38,8 @@ class Shop:
     platform: Platform
     address: tuple[str, int]
     log: Path
+    environment: dict[str, str]
+    """That of the server, for other processes of the same shop."""
 
     @property
     def url(self) -> str:
@@ -49,8 +51,11 @@ class Shop:
 
 
 @contextlib.contextmanager
-def running(configuration: Configuration, *server: str) -> Iterator[Shop]:
-    """The shop under this configuration and server, on an empty database. A database out of reach raises."""
+def running(configuration: Configuration, *server: str, **changes: str) -> Iterator[Shop]:
+    """The shop under this configuration and server, on an empty database. A database out of reach raises.
+
+    `changes` of its environment, such as other settings.
+    """
     directory = Path(tempfile.mkdtemp(prefix="races"))
     with contextlib.ExitStack() as stack:
         stack.callback(shutil.rmtree, directory, ignore_errors=True)
@@ -64,6 +69,7 @@ def running(configuration: Configuration, *server: str) -> Iterator[Shop]:
             "WECHATPAY_RACE_DIRECTORY": str(directory),
             "XDG_RUNTIME_DIR": str(directory),  # gunicorn's control socket
             "PYTHONPATH": str(ROOT),
+            **changes,
         }
         migrate = [sys.executable, "-m", "django", "migrate", "--run-syncdb", "--skip-checks", "--verbosity=0"]
         subprocess.run(migrate, env=environment, cwd=ROOT, check=True)
@@ -79,7 +85,7 @@ def running(configuration: Configuration, *server: str) -> Iterator[Shop]:
             stderr=stack.enter_context(log.open("wb")),
         )
         stack.callback(_stop, process)
-        shop = Shop(configuration, platform, listener.getsockname(), log)
+        shop = Shop(configuration, platform, listener.getsockname(), log, environment)
         _wait(shop, process)
         yield shop
 
