@@ -7,6 +7,7 @@ import logging
 import logging.config
 import os
 import re
+import shlex
 import sys
 import textwrap
 import types
@@ -23,7 +24,10 @@ from docutils.writers.html5_polyglot import Writer
 from tests.shop.models import Shipment
 from wechatpay_notify import checks, signals
 from wechatpay_notify.conf import DEFAULTS, MERCHANT_SETTINGS
+from wechatpay_notify.delivery.telling import BACKOFF_SECONDS, MAX_ATTEMPTS
+from wechatpay_notify.delivery.worker import PATIENCE
 from wechatpay_notify.events import EVENTS as MEANINGS
+from wechatpay_notify.management.commands.wechatpay_deliver import Command as Deliver
 from wechatpay_notify.management.commands.wechatpay_simulate import Command as Simulate
 from wechatpay_notify.models import Discrepancy, Order
 from wechatpay_notify.outcomes import OUTCOMES
@@ -274,6 +278,14 @@ def test_the_outcome_table_is_the_codes_own():
     ]
 
 
+def test_the_back_off_table_and_its_ends_are_the_codes_own():
+    waits = [int(seconds) for _attempt, seconds in table("docs/delivery.rst", "back-off")]
+    assert tuple(waits) == BACKOFF_SECONDS
+    page = text_of("docs/delivery.rst")
+    assert f"After ``{MAX_ATTEMPTS}`` attempts" in page
+    assert f"given up after ``{PATIENCE.days}`` days" in page
+
+
 def test_every_refusal_is_explained_where_one_looks_for_it():
     explained = re.findall(r"^\*\*([a-z_, ]+)\*\*$", text_of("docs/not-verifying.rst"), re.MULTILINE)
     named = {name for line in explained for name in line.split(", ")}
@@ -425,6 +437,13 @@ def test_the_sample_command_lines_are_understood(page, least):
     assert len(simulations) == least
     for options in simulations:
         Simulate().create_parser("manage.py", "wechatpay_simulate").parse_args(options)
+
+
+def test_the_sample_orders_to_the_worker_are_understood():
+    lines = [shlex.split(line) for block in blocks("docs/delivery.rst", "sh") for line in block.strip().splitlines()]
+    assert len(lines) == 4
+    for _python, _manage, name, *options in lines:
+        Deliver().create_parser("manage.py", name).parse_args(options)
 
 
 @pytest.mark.parametrize("page", PAGES)
