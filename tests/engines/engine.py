@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
@@ -72,9 +72,10 @@ ENGINES = {
 
 
 @contextlib.contextmanager
-def at_work(shop: Shop, command: tuple[str, ...]) -> Iterator["subprocess.Popen[bytes]"]:
-    """This command of the shop's as a process, killed in the end with all of its children."""
+def at_work(shop: Shop, command: tuple[str, ...]) -> Iterator[Callable[[], None]]:
+    """This command of the shop's as a process; yields what kills it with all of its children, as happens in the end."""
     command = tuple(part.format(beat=shop.log.parent / "beat") for part in command)
+    ended, inherited = os.pipe()
     with (shop.log.parent / "worker.log").open("ab") as log:
         process = subprocess.Popen(
             [sys.executable, *command],
@@ -82,16 +83,20 @@ def at_work(shop: Shop, command: tuple[str, ...]) -> Iterator["subprocess.Popen[
             cwd=ROOT,
             stdout=log,
             stderr=log,
+            pass_fds=[inherited],
             start_new_session=True,
         )
+    os.close(inherited)
+
+    def kill() -> None:
+        if process.returncode is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            # Until the last child is gone, which Redis would hand the next message to.
+            os.read(ended, 1)
+
     try:
-        yield process
+        yield kill
     finally:
-        kill(process)
-
-
-def kill(process: "subprocess.Popen[bytes]") -> None:
-    """SIGKILL to the whole group: the children of a killed Celery would work on."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+        kill()
+        os.close(ended)

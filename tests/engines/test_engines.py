@@ -12,7 +12,7 @@ from tests.races.wechat import Notice, Staff, Tally, WeChat
 from tests.settings import PLATFORM
 from wechatpay_notify.models import Order
 
-from .engine import ENGINES, at_work, kill
+from .engine import ENGINES, at_work
 
 pytestmark = pytest.mark.engines
 
@@ -64,7 +64,7 @@ def done(staff):
         while (found := staff.report(*numbers)) and any(one["deliveries"] != {"done": 2} for one in found):
             assert time.monotonic() < until, (found, staff.shop.log.with_name("worker.log").read_text())
             time.sleep(0.05)
-        return found
+        return staff.report(*numbers)  # again: a report is no snapshot
 
     return done
 
@@ -84,10 +84,10 @@ def test_the_worker_runs_what_the_request_left_and_messages_for_nothing_do_nothi
 
 @pytest.mark.parametrize("found_by", ["the next message", "the sweeper"])
 def test_a_worker_killed_inside_a_receiver_loses_and_doubles_nothing(engine, shop, staff, paid, done, found_by):
-    with at_work(shop, engine.worker) as worker:
+    with at_work(shop, engine.worker) as kill:
         numbers = [paid("waits")]
         staff.wait_for_call(numbers[0])
-        kill(worker)
+        kill()
     (about,) = staff.report(*numbers)
     assert (about["status"], about["effects"], about["deliveries"]) == ("paid", {}, {"pending": 2})
     staff.open_gate(numbers[0])
