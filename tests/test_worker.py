@@ -261,3 +261,24 @@ def test_async_receivers_are_run_by_the_worker_too(client, deferred, order):
     finally:
         signals.payment_confirmed.disconnect(dispatch_uid="shop.hear")
     assert heard == ["A-1"]
+
+
+def test_what_a_stopped_worker_had_not_begun_is_given_back_uncounted(client, deferred, order, shipped):
+    pay(client)
+    Order.objects.expect(out_trade_no="A-2", amount=100)
+    outcome(client, PLATFORM.payment_v3("A-2", 100))
+    assert deliver_due(stop=lambda: bool(shipped.calls)) == {"done": 1}
+    (left,) = SignalDelivery.objects.filter(status="pending")
+    assert (left.attempts, left.next_attempt_at <= timezone.now()) == (0, True)
+    assert deliver() == "1 done"
+    left.refresh_from_db()
+    assert left.attempts == 1
+
+
+def test_a_failure_is_not_counted_for_the_delivery_after_it(client, deferred, order, shipped):
+    shipped.failures = [OSError("no stock")]
+    pay(client)
+    Order.objects.expect(out_trade_no="A-2", amount=100)
+    outcome(client, PLATFORM.payment_v3("A-2", 100))
+    assert deliver() == "1 done, 1 failed"
+    assert [row.attempts for row in SignalDelivery.objects.order_by("pk")] == [1, 1]

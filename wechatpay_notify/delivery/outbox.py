@@ -75,9 +75,7 @@ def arguments(row: SignalDelivery, known: Known, using: str) -> dict[str, Any]:
     payload = row.payload
     notification = known.notification
     if notification is None or notification.pk != payload["notification"]:
-        # Without what is large and seldom looked at; reading such a column later loads it.
-        lean = NotificationLog.objects.using(using).defer("body", "headers", "resource")
-        notification = lean.filter(pk=payload["notification"]).first()
+        notification = notifications([row], using).get(payload["notification"])
     told: dict[str, Any] = {"notification": notification, "idempotency_key": row.idempotency_key}
     if row.signal == "notification_received":
         return told | {"event_type": payload["event_type"], "resource": payload["resource"]}
@@ -93,6 +91,13 @@ def arguments(row: SignalDelivery, known: Known, using: str) -> dict[str, Any]:
         discrepancy = Discrepancy.objects.using(using).get(pk=payload["discrepancy"])
         told |= {"reason": payload["reason"], "discrepancy": discrepancy}
     return told
+
+
+def notifications(rows: list[SignalDelivery], using: str) -> dict[int, NotificationLog]:
+    """By primary key, those that these rows tell of and that were not pruned."""
+    pks = {row.payload["notification"] for row in rows} - {None}
+    # Without what is large and seldom looked at; reading such a column later loads it.
+    return NotificationLog.objects.using(using).defer("body", "headers", "resource").in_bulk(pks)
 
 
 def _about(verdict: Verdict, event: dict[str, Any]) -> dict[str, Any]:

@@ -3,9 +3,10 @@
 Never waits for a receiver that another process is running, and never lets one failure hold up the rest.
 """
 
-from collections import Counter
-from collections.abc import Callable
-from datetime import timedelta
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
 
 from django.db import router, transaction
 from django.db.models import QuerySet
@@ -14,7 +15,7 @@ from django.utils import timezone
 from wechatpay_notify.contention import skips_locked
 from wechatpay_notify.log import logger
 from wechatpay_notify.models import Order, SignalDelivery
-from wechatpay_notify.signals import LEDGER_SIGNALS
+from wechatpay_notify.signals import LEDGER_SIGNALS, Receiver
 
 from . import outbox
 from .telling import MAX_ATTEMPTS, next_attempt, tell, with_receivers
@@ -26,6 +27,8 @@ WAIT = timedelta(seconds=60)
 """Until a delivery that has to wait is looked at again: for its payment, or for a receiver that is not there."""
 PATIENCE = timedelta(days=7)
 """How long one waits before it is given up."""
+GLANCE = 0.02
+"""Seconds: another process that looks for what is due holds the rows it looks at for as long as a commit takes."""
 
 _reported: set[str] = set()
 """Receivers whose absence this process has reported."""
@@ -49,12 +52,9 @@ def deliver_due(
         rows = _reserve(using)
         if rows is None:
             break
-        rows = with_receivers(rows, using)
-        while rows and not stop():
-            ended = _deliver(rows.pop(0), using)
+        for ended in _Batch(with_receivers(rows, using), using).run(stop):
             counted[ended] += 1
             told(ended)
-        _release(rows, using)
     return counted
 
 
@@ -79,44 +79,93 @@ def _reserve(using: str) -> list[SignalDelivery] | None:
     return sorted(rows.filter(pk__in=pks, next_attempt_at=now + RESERVATION), key=outbox.sequence)
 
 
-def _release(rows: list[SignalDelivery], using: str) -> None:
-    """Give back what was reserved and not begun."""
-    for row in rows:
-        _reserved(row, using).update(next_attempt_at=timezone.now())
-
-
 def _reserved(row: SignalDelivery, using: str) -> QuerySet[SignalDelivery]:
     """The row, as long as nobody else has taken it."""
     rows = SignalDelivery.objects.using(using)
     return rows.filter(pk=row.pk, status=SignalDelivery.Status.PENDING, next_attempt_at=row.next_attempt_at)
 
 
-def _deliver(row: SignalDelivery, using: str) -> str:
-    receiver = LEDGER_SIGNALS[row.signal].receiver(row.receiver, outbox.sender(row.signal))
-    if receiver is None:
-        return _postpone(row, f"no receiver {row.receiver!r} is connected to {row.signal}", using)
-    if row.signal in outbox.OF_REFUNDS and _payment_is_open(row, using):
-        return _postpone(row, "its payment was not reported, or not told, before", using)
-    if row.attempts >= MAX_ATTEMPTS:
-        return _give_up(row, "The process ended during the last attempt.", using)
-    # Counted and committed before the call: a receiver that kills its process is not tried for ever.
-    if not _count(row, using):
-        return "gone"
-    ended = tell(row, receiver, using=using, known=outbox.Known(), counted=True)
-    if ended == "failed" and row.attempts >= MAX_ATTEMPTS:
-        return "gave_up"
-    return "gone" if ended == "busy" else ended
+class _Batch:
+    """What one process has reserved, run row by row."""
+
+    def __init__(self, rows: list[SignalDelivery], using: str) -> None:
+        self.rows, self.using = deque(rows), using
+        self.notifications = outbox.notifications(rows, using)
+        self.counted: set[int] = set()
+        """Rows whose attempt is committed as counted."""
+        self.ahead: datetime | None = None
+        """When the next row is due again, if its attempt was counted with the one before it: that saves a commit."""
+        self.held: set[int] = set()
+        """Rows that another process held when it was their turn."""
+
+    def run(self, stop: Callable[[], bool]) -> Iterator[str]:
+        """How each ended. What was not begun when `stop` says so is given back."""
+        while self.rows and not stop():
+            row = self.rows.popleft()
+            ended = self._deliver(row)
+            if ended == "busy" and row.pk not in self.held:
+                self.held.add(row.pk)
+                if not self.rows:
+                    time.sleep(GLANCE)
+                self.rows.append(row)
+            else:
+                yield "gone" if ended == "busy" else ended
+        for row in self.rows:
+            begun = row.attempts - (row.pk in self.counted)
+            _reserved(row, self.using).update(next_attempt_at=timezone.now(), attempts=begun)
+
+    def _deliver(self, row: SignalDelivery) -> str:
+        receiver = _receiver(row)
+        if receiver is None:
+            return _postpone(row, f"no receiver {row.receiver!r} is connected to {row.signal}", self.using)
+        if row.signal in outbox.OF_REFUNDS and _payment_is_open(row, self.using):
+            return _postpone(row, "its payment was not reported, or not told, before", self.using)
+        if row.attempts >= MAX_ATTEMPTS and row.pk not in self.counted:
+            return _give_up(row, "The process ended during the last attempt.", self.using)
+        # Counted and committed before the call: a receiver that kills its process is not tried for ever.
+        if row.pk not in self.counted and not self._count(row):
+            return "busy"
+        self.ahead, known = None, outbox.Known(self.notifications.get(row.payload["notification"]))
+        ended = tell(row, receiver, using=self.using, known=known, complete=self._count_ahead, counted=True)
+        if ended == "done" and self.ahead:
+            self._note(self.rows[0], self.ahead)
+        return "gave_up" if ended == "failed" and row.attempts >= MAX_ATTEMPTS else ended
+
+    def _count(self, row: SignalDelivery) -> bool:
+        with transaction.atomic(using=self.using, durable=True):
+            again = _count(row, self.using)
+        if again:
+            self._note(row, again)
+        return again is not None
+
+    def _count_ahead(self) -> None:
+        """In the transaction of the row before, its receiver having run: the next one, if nothing keeps it waiting."""
+        following = self.rows[0] if self.rows else None
+        if (
+            following is not None
+            and following.pk not in self.counted
+            and following.attempts < MAX_ATTEMPTS
+            and following.signal not in outbox.OF_REFUNDS
+            and _receiver(following) is not None
+        ):
+            self.ahead = _count(following, self.using)
+
+    def _note(self, row: SignalDelivery, again: datetime) -> None:
+        row.attempts, row.next_attempt_at = row.attempts + 1, again
+        self.counted.add(row.pk)
 
 
-def _count(row: SignalDelivery, using: str) -> bool:
-    with transaction.atomic(using=using, durable=True):
-        held = SignalDelivery.objects.using(using).filter(pk=row.pk).select_for_update(skip_locked=True)
-        if skips_locked(using) and not held.values_list("pk"):
-            return False
-        again = next_attempt(row.attempts + 1)
-        moved = _reserved(row, using).update(attempts=row.attempts + 1, next_attempt_at=again)
-    row.attempts, row.next_attempt_at = row.attempts + 1, again
-    return bool(moved)
+def _receiver(row: SignalDelivery) -> Receiver | None:
+    return LEDGER_SIGNALS[row.signal].receiver(row.receiver, outbox.sender(row.signal))
+
+
+def _count(row: SignalDelivery, using: str) -> datetime | None:
+    """Count an attempt; when the row is due again if it fails, None if it is another's, or held by another process."""
+    held = SignalDelivery.objects.using(using).filter(pk=row.pk).select_for_update(skip_locked=True)
+    if skips_locked(using) and not held.values_list("pk"):
+        return None
+    again = next_attempt(row.attempts + 1)
+    return again if _reserved(row, using).update(attempts=row.attempts + 1, next_attempt_at=again) else None
 
 
 def _payment_is_open(row: SignalDelivery, using: str) -> bool:
