@@ -7,22 +7,18 @@ import argparse
 import multiprocessing
 import os
 import signal
-import socket
-import subprocess
 import sys
 import tempfile
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import load
 from rounds import VERDICT_HEAD, Goal, interleave, table, verdicts
+from server import gunicorn
 
-HERE = Path(__file__).parent
 WORKERS, THREADS = 2, 2
 AMOUNT = 100
 BARE, HAND, LEAN = "bare view", "by hand", "by hand, lean"
@@ -138,7 +134,7 @@ def measure(database: str, rounds: int, calls: int) -> Report:
 
         connection.creation.create_test_db(verbosity=0, autoclobber=True, serialize=False)
         try:
-            with _gunicorn() as port:
+            with gunicorn(WORKERS, THREADS) as port:
                 return _run(database, port, rounds, calls)
         finally:
             connection.creation.destroy_test_db(os.environ["BENCHMARK_NAME"], verbosity=0)
@@ -187,37 +183,6 @@ def _run(database: str, port: int, rounds: int, calls: int) -> Report:
     if shipped != expected:
         site.surprises[f"{shipped} shipments instead of {expected}"] += 1
     return Report(database, _server(), costs, statements, site.surprises)
-
-
-@contextmanager
-def _gunicorn() -> Iterator[int]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    server = subprocess.Popen(
-        [sys.executable, "-m", "gunicorn", "django.core.wsgi:get_wsgi_application()", "--chdir", str(HERE)]
-        + ["--bind", f"127.0.0.1:{port}", "--workers", str(WORKERS), "--threads", str(THREADS)]
-        + ["--worker-class", "gthread", "--keep-alive", "600", "--timeout", "120", "--log-level", "warning"]
-        + ["--no-control-socket"] * _has_control_socket()
-    )
-    try:
-        for _ in range(300):
-            try:
-                socket.create_connection(("127.0.0.1", port), timeout=1).close()
-                break
-            except OSError:
-                time.sleep(0.1)
-        yield port
-    finally:
-        server.terminate()
-        server.wait(timeout=30)
-
-
-def _has_control_socket() -> bool:
-    """Newer gunicorns open a control socket in the home directory, which nobody needs here."""
-    from gunicorn.config import make_settings
-
-    return "control_socket_disable" in make_settings()
 
 
 def _statements(site: Site, name: str) -> Counter[str]:

@@ -38,4 +38,7 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
 ]
 LOGGING = {"version": 1, "disable_existing_loggers": False, "root": {"level": "CRITICAL"}}
-WECHATPAY_NOTIFY = {"MERCHANTS": {"default": PLATFORM.merchant()}}
+WECHATPAY_NOTIFY = {
+    "MERCHANTS": {"default": PLATFORM.merchant()},
+    "DELIVERY": os.environ.get("BENCHMARK_DELIVERY", "inline"),
+}
