@@ -3,7 +3,6 @@
 Never shows a body raw: it is masked, made plain, and escaped by the template.
 """
 
-import contextlib
 import hashlib
 import logging
 from collections.abc import Iterable
@@ -20,9 +19,6 @@ from django.utils.translation import gettext_lazy as _
 from wechatpay_notify.events import meaning
 from wechatpay_notify.models import Discrepancy, NotificationLog, Order, Refund, SignalDelivery
 from wechatpay_notify.outcomes import OUTCOMES
-from wechatpay_notify.protocol.errors import NotificationError
-from wechatpay_notify.protocol.results import ORDER_NUMBER, read
-from wechatpay_notify.protocol.types import Notification
 
 from . import panels
 from .disclosure import body_text, json_text, masked_text, plain
@@ -118,7 +114,7 @@ class NotificationLogAdmin(ReadOnlyAdmin):
         return super().search_condition(number) | Q(out_trade_no__in=orders) | refunds
 
     def panels(self, row: NotificationLog, links: Links) -> list[Panel | None]:
-        numbers = order_numbers(row)
+        numbers = row.order_numbers()
         concerned = Q(out_trade_no__in=numbers)
         if row.transaction_id:
             concerned |= Q(transaction_id=row.transaction_id)
@@ -138,24 +134,6 @@ class NotificationLogAdmin(ReadOnlyAdmin):
             _siblings(row, links),
             *_sent(row),
         ]
-
-
-def order_numbers(row: NotificationLog) -> list[str]:
-    """The merchant order numbers a notification names: of a combined payment its own and those of its sub orders."""
-    numbers = {row.out_trade_no} - {""}
-    if row.verified and row.resource:
-        notification = Notification(
-            version="v2" if row.api_version == NotificationLog.Version.V2 else "v3",
-            kind="payment",
-            notification_id="",
-            event_type="",
-            resource=row.resource,
-            created_at=None,
-            digest="",
-        )
-        with contextlib.suppress(NotificationError):  # genuine, but no payment
-            numbers |= {payment.out_trade_no for payment in read(notification)}
-    return sorted(number for number in numbers if ORDER_NUMBER.fullmatch(number))
 
 
 def _siblings(row: NotificationLog, links: Links) -> Panel | None:

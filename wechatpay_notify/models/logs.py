@@ -3,8 +3,14 @@
 Never edited or deleted by hand; only the answer is completed once, after the row was stored.
 """
 
+import contextlib
+
 from django.db import models
 from django.utils.translation import gettext_lazy as _
+
+from wechatpay_notify.protocol.errors import NotificationError
+from wechatpay_notify.protocol.results import ORDER_NUMBER, read
+from wechatpay_notify.protocol.types import Notification
 
 from .fields import ExactCharField, JSONTextField
 
@@ -49,3 +55,20 @@ class NotificationLog(models.Model):
 
     def __str__(self) -> str:
         return f"{self.pk}"  # nothing the sender claimed: this text goes everywhere
+
+    def order_numbers(self) -> list[str]:
+        """The merchant order numbers it names: of a combined payment its own and those of its sub orders."""
+        numbers = {self.out_trade_no} - {""}
+        if self.verified and self.resource:
+            notification = Notification(
+                version="v2" if self.api_version == self.Version.V2 else "v3",
+                kind="payment",
+                notification_id="",
+                event_type="",
+                resource=self.resource,
+                created_at=None,
+                digest="",
+            )
+            with contextlib.suppress(NotificationError):  # genuine, but no payment
+                numbers |= {payment.out_trade_no for payment in read(notification)}
+        return sorted(number for number in numbers if ORDER_NUMBER.fullmatch(number))
