@@ -196,7 +196,7 @@ def _copy(row: Any, **changed: Any) -> Any:
     return made
 
 
-def _left_by_a_callback() -> tuple[Any, Any, Any]:
+def left_by_a_callback() -> tuple[Any, Any, Any]:
     """A paid order, its notification and its delivery: what all others are copied from."""
     from django.test import Client, override_settings
     from shop.platform import PLATFORM
@@ -213,7 +213,7 @@ def _left_by_a_callback() -> tuple[Any, Any, Any]:
 def _measure_workers(rounds: int, calls: int) -> Ledger:
     from shop.models import Shipment
 
-    pattern = _left_by_a_callback()
+    pattern = left_by_a_callback()
     with workers() as pipes:
         ledger = Ledger(pipes, calls, pattern)
         for measure_once in ledger.measures().values():

@@ -104,7 +104,7 @@ def _batches(rows: QuerySet[NotificationLog]) -> Iterator[list[NotificationLog]]
 def _unfinished(using: str) -> set[int]:
     """What deliveries tell of that are pending or were given up: few, and one that is made later tells of a new row."""
     statuses = (SignalDelivery.Status.PENDING, SignalDelivery.Status.GAVE_UP)
-    rows = SignalDelivery.objects.using(using).filter(status__in=statuses)
+    rows = SignalDelivery.objects.using(using).filter(status__in=statuses).order_by()
     return {payload["notification"] for payload in rows.values_list("payload", flat=True).iterator(BATCH)} - {None}
 
 

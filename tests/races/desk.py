@@ -1,14 +1,19 @@
 """The shop's own desk, over HTTP, so that what the shop does runs in the same servers under the same settings."""
 
+import io
 import json
 from collections import Counter
+from datetime import timedelta
 
 from django.conf import settings
+from django.core.management import call_command
 from django.db import transaction
 from django.http import JsonResponse
+from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
 
 from tests.shop.models import Shipment
+from wechatpay_notify import retention
 from wechatpay_notify.models import Discrepancy, NotificationLog, Order, Refund, SignalDelivery
 
 from .receivers import gate_of
@@ -51,6 +56,24 @@ def gate(request):
     """Let the waiting receiver of this order go on."""
     gate_of(json.loads(request.body)).touch()
     return JsonResponse({})
+
+
+@csrf_exempt
+@transaction.non_atomic_requests
+def age(request):
+    """All that arrived until now did so more than a year ago."""
+    NotificationLog.objects.update(received_at=timezone.now() - timedelta(days=400))
+    return JsonResponse({})
+
+
+@csrf_exempt
+@transaction.non_atomic_requests
+def prune(request):
+    """Delete old notifications, five at a time."""
+    retention.BATCH = 5
+    out = io.StringIO()
+    call_command("wechatpay_prune", "--pause", "0.01", stdout=out)
+    return JsonResponse({"said": out.getvalue()})
 
 
 @transaction.non_atomic_requests  # reading must not wait for a receiver, as BEGIN IMMEDIATE would

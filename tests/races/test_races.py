@@ -130,6 +130,29 @@ def test_one_transaction_for_two_orders_at_once_confirms_one(wechat, staff):
         assert loser["discrepancies"] == {"conflict": True}
 
 
+def test_pruning_beside_traffic_loses_and_repeats_nothing(wechat, staff):
+    old = [Notice(staff.number("ships"), KINDS[number % 3]) for number in range(20)]
+    failing, unpaid = Notice(staff.number("fails"), "MD5"), Notice(staff.number("unpaid"))
+    new = [Notice(staff.number("ships"), KINDS[number % 3]) for number in range(20)]
+    numbers = [notice.number for notice in [*old, *new, failing]]
+    staff.expect(*numbers)
+    at_once(*(partial(wechat.insist, notice) for notice in old))
+    wechat.send(failing)
+    wechat.send(unpaid)
+    staff.age()
+
+    said, *_ = at_once(staff.prune, *(partial(wechat.insist, notice) for notice in [*old, *new * 4, failing]))
+    said += staff.prune()
+
+    assert "deleted" in said
+    found = staff.report(*numbers, unpaid.number)
+    assert [about["effects"] for about in found[:-1]] == [FULFILLED] * 41
+    assert [about["deliveries"] for about in found[:-1]] == [{"done": 2}] * 41
+    assert [set(about["outcomes"]) for about in found[:20]] == [{"duplicate"}] * 20
+    assert found[-1]["discrepancies"] == {"unknown_order": True}
+    assert found[-1]["outcomes"] == {"unknown_order": 1}
+
+
 def test_combined_orders_that_list_their_parts_in_reverse_confirm_each_once(wechat, staff):
     notices = []
     for _ in range(3):

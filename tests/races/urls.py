@@ -9,5 +9,7 @@ urlpatterns = [
     path("desk/shelves/", desk.shelves),
     path("desk/amend/", desk.amend),
     path("desk/gate/", desk.gate),
+    path("desk/age/", desk.age),
+    path("desk/prune/", desk.prune),
     path("desk/report/", desk.report),
 ]

@@ -184,6 +184,14 @@ class Staff:
         """Correct what was to be paid."""
         self._post("amend", [number, amount])
 
+    def age(self) -> None:
+        """Let a year go by for all that has arrived."""
+        self._post("age", None)
+
+    def prune(self) -> str:
+        """Delete old notifications; returns what the command said."""
+        return str(self._post("prune", None)["said"])
+
     def open_gate(self, number: str) -> None:
         """Let the receiver of this order go on."""
         self._post("gate", number)
