@@ -1,4 +1,4 @@
-"""Growth: bytes a row with its indexes, depth of the indexes, rows inserted a second, and what pruning them takes.
+"""Growth: bytes a row with its indexes, levels of the indexes, rows inserted a second, and what pruning them takes.
 
 Never measures the app's own code but for `wechatpay_prune`: the rows are copies of one real payment's, written in bulk.
 Makes a database of its own on PostgreSQL and drops it.
@@ -13,18 +13,14 @@ from typing import Any
 from rounds import table
 
 TABLES = ("order", "notificationlog", "signaldelivery")
-SIZES = (
-    "SELECT pg_table_size(%s), pg_indexes_size(%s), (SELECT max((pgstatindex.bt).level) FROM (SELECT "
-    "bt_metap(indexrelid::regclass::text) AS bt FROM pg_index WHERE indrelid = %s::regclass) AS pgstatindex)"
+COPY = (
+    "INSERT INTO {table} ({columns}) SELECT {values} FROM (SELECT * FROM {table} ORDER BY id LIMIT 1) pattern, "
+    "generate_series({first}, {last}) n"
 )
-COPIES = {
-    "order": "INSERT INTO wechatpay_notify_order ({columns}) SELECT {values} FROM wechatpay_notify_order t, "
-    "generate_series({first}, {last}) n WHERE t.out_trade_no = 'PATTERN'",
-    "notificationlog": "INSERT INTO wechatpay_notify_notificationlog ({columns}) SELECT {values} FROM "
-    "wechatpay_notify_notificationlog t, generate_series({first}, {last}) n WHERE t.out_trade_no = 'PATTERN'",
-    "signaldelivery": "INSERT INTO wechatpay_notify_signaldelivery ({columns}) SELECT {values} FROM "
-    "wechatpay_notify_signaldelivery t, generate_series({first}, {last}) n WHERE t.subject = '{subject}'",
-}
+SIZES = (
+    "SELECT pg_table_size(%(table)s), pg_indexes_size(%(table)s), "
+    "max((bt_metap(indexrelid::regclass::text)).level) + 1 FROM pg_index WHERE indrelid = %(table)s::regclass"
+)
 CHANGED = {
     "public_id": "gen_random_uuid()",
     "out_trade_no": "'D' || lpad(n::text, 15, '0')",
@@ -63,12 +59,12 @@ def _measure(rows: int) -> None:
     from django.test.utils import CaptureQueriesContext
     from worker import left_by_a_callback
 
-    subject = left_by_a_callback()[2].subject
+    left_by_a_callback()
     with connection.cursor() as cursor:
         cursor.execute("CREATE EXTENSION pageinspect")
         cursor.execute("UPDATE wechatpay_notify_signaldelivery SET status = 'done', done_at = now()")
-        head = ("", "bytes a row", "its indexes", "depth", "rows a second")
-        print(table(head, [_grow(cursor, name, rows, subject) for name in TABLES]))
+        head = ("", "bytes a row", "its indexes", "levels", "rows a second")
+        print(table(head, [_grow(cursor, name, rows) for name in TABLES]))
         cursor.execute("VACUUM ANALYZE")
     started = time.perf_counter()
     with CaptureQueriesContext(connection) as captured:
@@ -77,19 +73,22 @@ def _measure(rows: int) -> None:
     _explain(captured)
 
 
-def _grow(cursor: Any, name: str, rows: int, subject: str) -> list[str]:
+def _grow(cursor: Any, name: str, rows: int) -> list[str]:
     from django.apps import apps
 
     model = apps.get_model("wechatpay_notify", name)
     columns = [field.column for field in model._meta.concrete_fields if not field.primary_key]
-    values = ", ".join(CHANGED.get(column, f't."{column}"') for column in columns)
+    values = ", ".join(CHANGED.get(column, f'pattern."{column}"') for column in columns)
     listed = ", ".join(f'"{column}"' for column in columns)
     started = time.perf_counter()
-    for first in range(1, rows, 1000):
-        copied = {"first": first, "last": first + 999, "subject": subject}
-        cursor.execute(COPIES[name].format(columns=listed, values=values, **copied))
+    for first in range(1, rows + 1, 1000):
+        cursor.execute(
+            COPY.format(
+                table=model._meta.db_table, columns=listed, values=values, first=first, last=min(first + 999, rows)
+            )
+        )
     seconds = time.perf_counter() - started
-    cursor.execute(SIZES, [model._meta.db_table] * 3)
+    cursor.execute(SIZES, {"table": model._meta.db_table})
     heap, indexes, depth = cursor.fetchone()
     return [name, f"{heap / rows:.0f}", f"{indexes / rows:.0f}", str(depth), f"{rows / seconds:.0f}"]
 

@@ -1,6 +1,7 @@
 """The ledger: which receiver was told what, and which money the shop's record does not bear out.
 
-Never deleted but with its order; a row here is why a payment is fulfilled once and not lost.
+Never deleted but with its order, or with the last notification of a v3 event; a row here is why a payment is fulfilled
+once and not lost.
 """
 
 from django.db import models

@@ -1,6 +1,6 @@
 """NotificationLog: one row for each stored delivery of WeChat's, with what was decided and answered.
 
-Never edited or deleted by hand; only the answer is completed once, after the row was stored.
+Never edited or deleted by hand (retention.py deletes whole rows); only the answer is completed once, after storing.
 """
 
 import contextlib
