@@ -2,9 +2,10 @@
 
 import csv
 import io
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from tests import tables
 
 from .wechat import Tally
 
@@ -61,15 +62,7 @@ class Table:
 
     def text(self) -> list[str]:
         """Lines of fixed width, for a terminal."""
-        cells = [list(_HEADINGS), *(row.cells() for row in [*self.rows, *self.summaries()])]
-        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-        return [
-            "  ".join(
-                cell.ljust(width) if number < 2 else cell.rjust(width)
-                for number, (cell, width) in enumerate(zip(line, widths, strict=True))
-            )
-            for line in cells
-        ]
+        return tables.text([_HEADINGS, *(row.cells() for row in [*self.rows, *self.summaries()])])
 
     def write(self, path: Path) -> None:
         """As CSV with every row if the file is named so, else as a reStructuredText list-table of the sums."""
@@ -80,11 +73,4 @@ class Table:
             return
         headings = [heading for heading in _HEADINGS if heading != "Scenario"]
         rows = [[cell for cell in row.cells() if cell != "*"] for row in self.summaries()]
-        path.write_text("\n".join(_list_table([headings, *rows])) + "\n", encoding="utf-8")
-
-
-def _list_table(rows: Iterable[list[str]]) -> list[str]:
-    lines = [".. list-table::", "   :header-rows: 1", ""]
-    for row in rows:
-        lines += [f"   {'* -' if number == 0 else '  -'} {cell}" for number, cell in enumerate(row)]
-    return lines
+        path.write_text("\n".join(tables.list_table([headings, *rows])) + "\n", encoding="utf-8")
