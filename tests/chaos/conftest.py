@@ -1,7 +1,6 @@
 """Fixtures of the chaos: the commands of this package, run as a person runs them."""
 
 import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -40,7 +39,7 @@ def run(capsys):
             try:
                 said, _ = process.communicate(timeout=SECONDS)
             except BaseException:
-                process.send_signal(signal.SIGINT)  # so that it takes its servers with it
+                process.terminate()  # so that it takes its servers with it
                 raise
         with capsys.disabled():
             print(f"\n{said}")

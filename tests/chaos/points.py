@@ -20,7 +20,8 @@ from wechatpay_notify.models import NotificationLog, Order, Refund, SignalDelive
 from wechatpay_notify.testing import Platform, Signed, transaction_number
 
 from .fuse import ACKNOWLEDGED, End, Fuse, killed
-from .receivers import AMOUNT, OF_PAYMENTS, OF_REFUNDS, REFUNDED
+from .receivers import OF_PAYMENTS, OF_REFUNDS
+from .sender import AMOUNT, REFUNDED
 
 ROUNDS = 200
 """How often what is left is tried: a server may take a moment to notice that the killed process is gone."""

@@ -7,7 +7,8 @@ from tests.shop.models import Shipment
 from wechatpay_notify.protocol.types import ExpectedOrder
 from wechatpay_notify.signals import payment_confirmed, refund_confirmed
 
-AMOUNT, REFUNDED = 100, 40
+from .sender import AMOUNT
+
 OF_PAYMENTS, OF_REFUNDS = ("ship", "invoice"), ("restock", "credit")
 
 around: Callable[[str], contextlib.AbstractContextManager[None]] = contextlib.nullcontext

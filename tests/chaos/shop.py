@@ -6,6 +6,8 @@ Never leaves a process or a file behind.
 import contextlib
 import json
 import os
+import signal
+import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -37,6 +39,7 @@ class Shop:
 @contextlib.contextmanager
 def opened(vendor: str, *, durable: bool) -> Iterator[Shop]:
     """A shop on an empty database of its own; Django is set up for it, which a process can do once."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # by way of all that has to be cleaned up
     with (
         tempfile.TemporaryDirectory(prefix="chaos-shop-") as name,
         databases.running(vendor, durable=durable) as database,
