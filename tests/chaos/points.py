@@ -49,12 +49,8 @@ class Case:
     """One order and the notification that a process is killed over."""
 
     def __init__(self, platform: Platform, kind: str, number: int) -> None:
-        self.platform, self.kind, self.number, self.transaction = (
-            platform,
-            kind,
-            f"{kind}-{number}",
-            transaction_number(),
-        )
+        self.platform, self.kind = platform, kind
+        self.number, self.transaction = f"{kind}-{number}", transaction_number()
         if kind != "resolved":
             Order.objects.expect(out_trade_no=self.number, amount=AMOUNT)
         if kind == "refund":
@@ -88,11 +84,12 @@ class Case:
             before, after = {}, fulfilled
             paid = {"out_trade_no": self.number, "status": "paid", "transaction_id": self.transaction}
             recorded = Order.objects.filter(**paid).exists()
-        logged = NotificationLog.objects.filter(out_trade_no=self.number).count()
+        rows = NotificationLog.objects.filter(out_trade_no=self.number)
+        logged = rows.filter(out_refund_no=self.number if self.kind == "refund" else "").exists()
         if not recorded and (again or end.acknowledged):
             return "acknowledged, not recorded"
-        if not recorded and logged > (self.kind == "refund"):
-            return "half recorded"
+        if recorded != logged:
+            return f"half recorded: the fact {recorded}, the notification {logged}"
         effects, expected = self.effects(), after if recorded else before
         if effects != expected:
             return f"told {dict(effects)}, not {expected}"
