@@ -250,6 +250,18 @@ def test_more_rows_than_a_batch_of_one_moment_all_go_and_none_is_met_twice(clien
     assert prune()[1] == "proven, older than 180 days: 5 deleted; 3 kept: an order is unpaid"
 
 
+def test_on_a_terminal_a_bar_shows_how_far_it_is(client, order, shipped):
+    class Terminal(StringIO):
+        def isatty(self):
+            return True
+
+    outcome(client, pay(client))
+    let_pass(days=181)
+    terminal = Terminal()
+    call_command("wechatpay_prune", stdout=terminal)
+    assert "] 1/1," in terminal.getvalue()
+
+
 @pytest.mark.parametrize("arguments", [("--proven", "1"), ("--refused", "0")])
 def test_what_wechat_may_still_send_again_is_never_pruned(arguments):
     with pytest.raises(CommandError, match="at least 2"):
