@@ -27,8 +27,9 @@ WAIT = timedelta(seconds=60)
 """Until a delivery that has to wait is looked at again: for its payment, or for a receiver that is not there."""
 PATIENCE = timedelta(days=7)
 """How long one waits before it is given up."""
-GLANCE = 0.02
-"""Seconds: another process that looks for what is due holds the rows it looks at for as long as a commit takes."""
+GLANCE, GLANCES = 0.02, 50
+"""Seconds, and how often: another process that looks for what is due holds those rows until it has committed. Longer
+than a second in all only a receiver does, and nobody waits for one."""
 _COUNT = (
     f"UPDATE {LEDGER} SET attempts = %s, next_attempt_at = %s "  # noqa: S608 (as SQL: see telling.py)
     "WHERE id = %s AND status = 'pending' AND next_attempt_at = %s"
@@ -100,18 +101,20 @@ class _Batch:
         self.ahead: datetime | None = None
         """When the next row is due again, if its attempt was counted with the one before it: that saves a commit."""
         self.held: set[int] = set()
-        """Rows that another process held when it was their turn."""
+        """Rows that another process held when it was their turn; they come last."""
+        self.glances = 0
 
     def run(self, stop: Callable[[], bool]) -> Iterator[str]:
         """How each ended. What was not begun when `stop` says so is given back."""
         while self.rows and not stop():
             row = self.rows.popleft()
             ended = self._deliver(row)
-            if ended == "busy" and row.pk not in self.held:
+            if ended == "busy" and self.glances < GLANCES:
                 self.held.add(row.pk)
-                if not self.rows:
-                    time.sleep(GLANCE)
                 self.rows.append(row)
+                if all(other.pk in self.held for other in self.rows):
+                    self.glances += 1
+                    time.sleep(GLANCE)
             else:
                 yield "gone" if ended == "busy" else ended
         for row in self.rows:
