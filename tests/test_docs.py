@@ -339,15 +339,15 @@ def test_the_sample_answers_are_sent(host, client, shipped):
 
 
 REFUND = {"total": 100, "transaction_id": TRANSACTION, "out_refund_no": "R-1"}
-EVENTS = {
-    "payment_confirmed": WECHAT.payment_v3("S-1", 100),
-    "payment_failed": WECHAT.payment_v3("S-1", 100, trade_state="PAYERROR"),
-    "payment_unexpected": WECHAT.payment_v3("S-2", 100),
-    "refund_confirmed": WECHAT.refund_v3("S-3", 30, **REFUND),
-    "refund_abnormal": WECHAT.refund_v3("S-3", 30, **REFUND, status="ABNORMAL"),
-    "refund_closed": WECHAT.refund_v3("S-3", 30, **REFUND, status="CLOSED"),
-    "notification_received": WECHAT.v3("COUPON.USE", {"coupon_id": "C-1"}),
-    "notification_rejected": WECHAT.payment_v3("S-1", 100).with_body(b"{}"),
+EVENTS = {  # signed when they are sent: a signature is stale after five minutes
+    "payment_confirmed": lambda: WECHAT.payment_v3("S-1", 100),
+    "payment_failed": lambda: WECHAT.payment_v3("S-1", 100, trade_state="PAYERROR"),
+    "payment_unexpected": lambda: WECHAT.payment_v3("S-2", 100),
+    "refund_confirmed": lambda: WECHAT.refund_v3("S-3", 30, **REFUND),
+    "refund_abnormal": lambda: WECHAT.refund_v3("S-3", 30, **REFUND, status="ABNORMAL"),
+    "refund_closed": lambda: WECHAT.refund_v3("S-3", 30, **REFUND, status="CLOSED"),
+    "notification_received": lambda: WECHAT.v3("COUPON.USE", {"coupon_id": "C-1"}),
+    "notification_rejected": lambda: WECHAT.payment_v3("S-1", 100).with_body(b"{}"),
 }
 
 
@@ -361,7 +361,7 @@ def test_a_signal_has_the_documented_sender_and_arguments(host, client, connect,
     Order.objects.expect(out_trade_no="S-1", amount=100)
     Order.objects.close(Order.objects.expect(out_trade_no="S-2", amount=100))
     paid_order("S-3", 100)
-    EVENTS[name].post(client, "/wechatpay/notify/")
+    EVENTS[name]().post(client, "/wechatpay/notify/")
     (call,) = told.calls
     assert call.pop("sender").__name__ == documented[name][2]
     assert set(call) - {"signal"} == set(documented[name][3].split(", "))
