@@ -1,11 +1,15 @@
 """The worker: receivers run outside of the request, once each, whatever fails, waits or is missing."""
 
+import contextlib
 import re
+import signal
+import threading
 from datetime import timedelta
 from io import StringIO
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import InterfaceError, OperationalError, connection, transaction
 from django.utils import timezone
 
 from tests.answers import answer
@@ -57,6 +61,34 @@ def deliver(*arguments):
     out = StringIO()
     call_command("wechatpay_deliver", *arguments, stdout=out)
     return out.getvalue().strip()
+
+
+@contextlib.contextmanager
+def in_hand_elsewhere(rows, seconds=3):
+    """Another process has the receivers of these rows in hand: no longer than that, so that a wait ends."""
+    begun, end = threading.Event(), threading.Event()
+
+    def hold():
+        with transaction.atomic():
+            list(rows.select_for_update())
+            begun.set()
+            end.wait(seconds)
+        connection.close()
+
+    process = threading.Thread(target=hold)
+    process.start()
+    assert begun.wait(5)
+    try:
+        yield
+    finally:
+        end.set()
+        process.join()
+
+
+@pytest.fixture
+def row_locks():
+    if not connection.features.has_select_for_update_skip_locked:
+        pytest.skip("this database has one writer and no locks of rows")
 
 
 def test_deferred_answers_success_before_any_receiver_runs(client, deferred, order, shipped):
@@ -282,3 +314,21 @@ def test_a_failure_is_not_counted_for_the_delivery_after_it(client, deferred, or
     outcome(client, PLATFORM.payment_v3("A-2", 100))
     assert deliver() == "1 done, 1 failed"
     assert [row.attempts for row in SignalDelivery.objects.order_by("pk")] == [1, 1]
+
+
+@pytest.mark.parametrize("lost", [OperationalError, InterfaceError])
+def test_a_loop_outlives_its_connection_whatever_the_driver_calls_that(
+    client, deferred, order, shipped, monkeypatch, lost
+):
+    pay(client)
+    looks = []
+
+    def look(stop, told):
+        looks.append(stop)
+        if len(looks) == 1:
+            raise lost("connection already closed")
+        signal.raise_signal(signal.SIGTERM)
+        return deliver_due(told=told)
+
+    monkeypatch.setattr("wechatpay_notify.management.commands.wechatpay_deliver.deliver_due", look)
+    assert deliver("--loop", "--interval", "0.01") == "1 done"

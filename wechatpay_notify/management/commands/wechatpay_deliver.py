@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
-from django.db import DatabaseError, close_old_connections
+from django.db import DatabaseError, InterfaceError, close_old_connections
 from django.utils import timezone
 from django.utils.dateparse import parse_date
 
@@ -54,7 +54,7 @@ class Command(BaseCommand):
             while not stopped.is_set():
                 try:
                     self._report(self._once(stopped))
-                except DatabaseError as error:
+                except (DatabaseError, InterfaceError) as error:
                     warn("the worker lost its database and tries again", error)
                 close_old_connections()
                 stopped.wait(interval)
