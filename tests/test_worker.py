@@ -332,3 +332,14 @@ def test_a_loop_outlives_its_connection_whatever_the_driver_calls_that(
 
     monkeypatch.setattr("wechatpay_notify.management.commands.wechatpay_deliver.deliver_due", look)
     assert deliver("--loop", "--interval", "0.01") == "1 done"
+
+
+def test_a_new_receiver_does_not_hear_of_what_was_wholly_refunded(client, deferred, order, shipped, connect):
+    pay(client)
+    refund(client, 100)
+    assert SignalDelivery.objects.get(signal="payment_confirmed").status == "gave_up"
+    points = connect(signals.payment_confirmed, "shop.points")
+    today = timezone.localdate().isoformat()
+    assert deliver("--enlist", "payment_confirmed", "shop.points", "--since", today) == "0 to be told."
+    deliver()
+    assert not points.calls

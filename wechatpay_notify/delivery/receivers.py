@@ -6,7 +6,7 @@ Never runs one, and never touches what is done.
 from datetime import datetime
 
 from django.db import router
-from django.db.models import QuerySet
+from django.db.models import F, QuerySet
 from django.utils import timezone
 
 from wechatpay_notify.models import SignalDelivery
@@ -50,6 +50,8 @@ def rename(old: str, new: str) -> int:
 def enlist(signal: str, name: str, since: datetime) -> int:
     """Have a receiver that is new told of what others were told of since then; how many rows were made."""
     made, told = 0, _all().filter(signal=signal, created_at__gte=since).exclude(receiver=name)
+    if signal == "payment_confirmed":
+        told = told.filter(order__refunded_amount__lt=F("order__amount"))  # nobody fulfils what is wholly refunded
     subjects: dict[str, SignalDelivery] = {}
     for row in told.order_by("pk").iterator(BATCH):
         subjects.setdefault(row.subject, row)
