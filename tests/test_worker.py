@@ -343,3 +343,12 @@ def test_a_new_receiver_does_not_hear_of_what_was_wholly_refunded(client, deferr
     assert deliver("--enlist", "payment_confirmed", "shop.points", "--since", today) == "0 to be told."
     deliver()
     assert not points.calls
+
+
+def test_a_signal_of_a_newer_release_waits_and_holds_up_nothing(client, deferred, order, shipped):
+    pay(client)
+    SignalDelivery.objects.update(signal="payment_postponed")
+    Order.objects.expect(out_trade_no="A-2", amount=100)
+    outcome(client, PLATFORM.payment_v3("A-2", 100))
+    assert deliver() == "1 done, 1 waiting"
+    assert deliver("--missing") == "1 of payment_postponed wait for shop.ship"

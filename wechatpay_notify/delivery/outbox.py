@@ -15,7 +15,7 @@ from wechatpay_notify.conf import conf
 from wechatpay_notify.judgement import REFUND_SIGNALS, Verdict
 from wechatpay_notify.models import Discrepancy, NotificationLog, Order, Refund, SignalDelivery
 from wechatpay_notify.protocol.types import PaymentResult, RefundResult, Result
-from wechatpay_notify.signals import LEDGER_SIGNALS
+from wechatpay_notify.signals import LEDGER_SIGNALS, Receiver
 
 UNKNOWN_ORDER_GRACE = timedelta(minutes=5)
 """An order that is committed a little late heals with WeChat's first retries; only then is the shop told."""
@@ -42,6 +42,12 @@ def sender(signal: str) -> type[Model]:
 def names(signal: str) -> list[str]:
     """The receivers connected now to a ledger signal."""
     return LEDGER_SIGNALS[signal].names(sender(signal))
+
+
+def receiver(signal: str, name: str) -> Receiver | None:
+    """As this process knows it: none of a signal that only a newer release has."""
+    known = LEDGER_SIGNALS.get(signal)
+    return None if known is None else known.receiver(name, sender(signal))
 
 
 def sequence(row: SignalDelivery) -> tuple[bool, int]:

@@ -10,7 +10,6 @@ from django.db.models import F, QuerySet
 from django.utils import timezone
 
 from wechatpay_notify.models import SignalDelivery
-from wechatpay_notify.signals import LEDGER_SIGNALS
 
 from . import outbox
 from .outbox import names
@@ -24,7 +23,7 @@ def missing() -> list[tuple[str, str, int]]:
     """Signal, receiver and count of the pending rows whose receiver is not connected in this process."""
     counted: dict[tuple[str, str], int] = {}
     for signal, name in _pending().values_list("signal", "receiver"):
-        if name and LEDGER_SIGNALS[signal].receiver(name, outbox.sender(signal)) is None:
+        if name and outbox.receiver(signal, name) is None:
             counted[signal, name] = counted.get((signal, name), 0) + 1
     return [(*key, count) for key, count in sorted(counted.items())]
 

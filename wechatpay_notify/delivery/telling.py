@@ -77,7 +77,7 @@ def run(
     telling = Telling()
     unfulfilled = False
     for number, row in enumerate(rows):
-        receiver = LEDGER_SIGNALS[row.signal].receiver(row.receiver, sender(row.signal))
+        receiver = outbox.receiver(row.signal, row.receiver)
         if unfulfilled and row.signal in outbox.OF_REFUNDS:
             telling.worsen("busy")  # nobody is told of a refund before they were told of its payment
         elif not row.receiver:

@@ -15,7 +15,6 @@ from django.utils import timezone
 from wechatpay_notify.contention import skips_locked
 from wechatpay_notify.log import logger
 from wechatpay_notify.models import Order, SignalDelivery
-from wechatpay_notify.signals import LEDGER_SIGNALS, Receiver
 
 from . import outbox
 from .telling import LEDGER, MAX_ATTEMPTS, hold, moment, next_attempt, tell, with_receivers
@@ -122,7 +121,7 @@ class _Batch:
             _reserved(row, self.using).update(next_attempt_at=timezone.now(), attempts=begun)
 
     def _deliver(self, row: SignalDelivery) -> str:
-        receiver = _receiver(row)
+        receiver = outbox.receiver(row.signal, row.receiver)
         if receiver is None:
             return _postpone(row, f"no receiver {row.receiver!r} is connected to {row.signal}", self.using)
         if row.signal in outbox.OF_REFUNDS and _payment_is_open(row, self.using):
@@ -153,17 +152,13 @@ class _Batch:
             and following.pk not in self.counted
             and following.attempts < MAX_ATTEMPTS
             and following.signal not in outbox.OF_REFUNDS
-            and _receiver(following) is not None
+            and outbox.receiver(following.signal, following.receiver) is not None
         ):
             self.ahead = _count(following, self.using)
 
     def _note(self, row: SignalDelivery, again: datetime) -> None:
         row.attempts, row.next_attempt_at = row.attempts + 1, again
         self.counted.add(row.pk)
-
-
-def _receiver(row: SignalDelivery) -> Receiver | None:
-    return LEDGER_SIGNALS[row.signal].receiver(row.receiver, outbox.sender(row.signal))
 
 
 def _count(row: SignalDelivery, using: str) -> datetime | None:
