@@ -7,6 +7,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db import connections, router, transaction
 from django.db.models import QuerySet
@@ -68,25 +69,40 @@ def _due(using: str) -> QuerySet[SignalDelivery]:
 
 
 def _reserve(using: str) -> list[SignalDelivery] | None:
-    """The next rows, this process's alone for a while; None if nothing is due."""
-    pks = list(_due(using).order_by("next_attempt_at", "pk").values_list("pk", flat=True)[:BATCH])
-    if not pks:
-        return None
+    """The next rows, this process's alone for a while; None if nothing is due but what others have in hand."""
+    passed: set[str] = set()
+    while True:
+        following = _due(using).exclude(subject__in=passed).order_by("next_attempt_at", "pk")
+        subjects = set(following.values_list("subject", flat=True)[:BATCH])
+        if not subjects:
+            return None
+        rows = _take(subjects, using)
+        if rows:
+            return rows
+        passed |= subjects
+
+
+def _take(subjects: set[str], using: str) -> list[SignalDelivery]:
+    """What is due of these subjects, each whole: two processes with a part each would tell it out of order."""
     rows, now = SignalDelivery.objects.using(using), timezone.now()
+    pending = rows.filter(subject__in=subjects, status=SignalDelivery.Status.PENDING)
+    about = dict(pending.order_by("pk").values_list("pk", "subject"))
     with transaction.atomic(using=using, durable=True):
-        if skips_locked(using):
-            # By primary key alone, and ordered by it: anything else takes gap locks on MariaDB.
-            free = rows.filter(pk__in=pks).order_by("pk").select_for_update(skip_locked=True)
-            pks = list(free.values_list("pk", flat=True))
+        free = hold(list(about), using) if about and skips_locked(using) else about
+        in_hand = {subject for pk, subject in about.items() if pk not in free}
+        pks = [pk for pk, subject in about.items() if subject not in in_hand]
         mine = rows.filter(pk__in=pks, status=SignalDelivery.Status.PENDING, next_attempt_at__lte=now)
         mine.update(next_attempt_at=now + RESERVATION)
     return sorted(rows.filter(pk__in=pks, next_attempt_at=now + RESERVATION), key=outbox.sequence)
 
 
-def _reserved(row: SignalDelivery, using: str) -> QuerySet[SignalDelivery]:
-    """The row, as long as nobody else has taken it."""
-    rows = SignalDelivery.objects.using(using)
-    return rows.filter(pk=row.pk, status=SignalDelivery.Status.PENDING, next_attempt_at=row.next_attempt_at)
+def _amend(row: SignalDelivery, using: str, **facts: Any) -> bool:
+    """Change the row, unless another process has taken it or has its receiver in hand."""
+    mine = {"status": SignalDelivery.Status.PENDING, "next_attempt_at": row.next_attempt_at}
+    with transaction.atomic(using=using, durable=True):
+        if skips_locked(using) and not hold([row.pk], using):
+            return False
+        return bool(SignalDelivery.objects.using(using).filter(pk=row.pk, **mine).update(**facts))
 
 
 class _Batch:
@@ -118,7 +134,7 @@ class _Batch:
                 yield "gone" if ended == "busy" else ended
         for row in self.rows:
             begun = row.attempts - (row.pk in self.counted)
-            _reserved(row, self.using).update(next_attempt_at=timezone.now(), attempts=begun)
+            _amend(row, self.using, next_attempt_at=timezone.now(), attempts=begun)
 
     def _deliver(self, row: SignalDelivery) -> str:
         receiver = outbox.receiver(row.signal, row.receiver)
@@ -187,12 +203,12 @@ def _postpone(row: SignalDelivery, why: str, using: str) -> str:
     if why not in _reported:
         _reported.add(why)
         logger.warning("deliveries wait: %s", ascii(why)[1:-1])
-    _reserved(row, using).update(next_attempt_at=timezone.now() + WAIT)
-    return "waiting"
+    return "waiting" if _amend(row, using, next_attempt_at=timezone.now() + WAIT) else "gone"
 
 
 def _give_up(row: SignalDelivery, why: str, using: str) -> str:
     text = f"{row.last_error}\n{why}".strip()
-    _reserved(row, using).update(status=SignalDelivery.Status.GAVE_UP, last_error=text)
+    if not _amend(row, using, status=SignalDelivery.Status.GAVE_UP, last_error=text):
+        return "gone"
     logger.error("delivery %s of %s was given up", row.pk, ascii(row.receiver)[1:-1])
     return "gave_up"
