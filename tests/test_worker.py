@@ -317,44 +317,6 @@ def test_a_failure_is_not_counted_for_the_delivery_after_it(client, deferred, or
     assert [row.attempts for row in SignalDelivery.objects.order_by("pk")] == [1, 1]
 
 
-@pytest.mark.parametrize("lost", [OperationalError, InterfaceError])
-def test_a_loop_outlives_its_connection_whatever_the_driver_calls_that(
-    client, deferred, order, shipped, monkeypatch, lost
-):
-    pay(client)
-    looks = []
-
-    def look(stop, told):
-        looks.append(stop)
-        if len(looks) == 1:
-            raise lost("connection already closed")
-        signal.raise_signal(signal.SIGTERM)
-        return deliver_due(told=told)
-
-    monkeypatch.setattr("wechatpay_notify.management.commands.wechatpay_deliver.deliver_due", look)
-    assert deliver("--loop", "--interval", "0.01") == "1 done"
-
-
-def test_a_new_receiver_does_not_hear_of_what_was_wholly_refunded(client, deferred, order, shipped, connect):
-    pay(client)
-    refund(client, 100)
-    assert SignalDelivery.objects.get(signal="payment_confirmed").status == "gave_up"
-    points = connect(signals.payment_confirmed, "shop.points")
-    today = timezone.localdate().isoformat()
-    assert deliver("--enlist", "payment_confirmed", "shop.points", "--since", today) == "0 to be told."
-    deliver()
-    assert not points.calls
-
-
-def test_a_signal_of_a_newer_release_waits_and_holds_up_nothing(client, deferred, order, shipped):
-    pay(client)
-    SignalDelivery.objects.update(signal="payment_postponed")
-    Order.objects.expect(out_trade_no="A-2", amount=100)
-    outcome(client, PLATFORM.payment_v3("A-2", 100))
-    assert deliver() == "1 done, 1 waiting"
-    assert deliver("--missing") == "1 of payment_postponed wait for shop.ship"
-
-
 def test_a_worker_looks_once_and_no_more_at_what_another_has_in_hand(
     client, deferred, order, shipped, row_locks, django_assert_max_num_queries
 ):
@@ -415,3 +377,68 @@ def test_a_worker_that_is_stopped_never_waits_for_a_receiver(client, deferred, o
         begun = time.monotonic()
         assert list(worker._Batch(rows, "default").run(lambda: True)) == []
         assert time.monotonic() - begun < 1
+
+
+def test_a_signal_of_a_newer_release_waits_and_holds_up_nothing(client, deferred, order, shipped):
+    pay(client)
+    SignalDelivery.objects.update(signal="payment_postponed")
+    Order.objects.expect(out_trade_no="A-2", amount=100)
+    outcome(client, PLATFORM.payment_v3("A-2", 100))
+    assert deliver() == "1 done, 1 waiting"
+    assert deliver("--missing") == "1 of payment_postponed wait for shop.ship"
+
+
+def test_a_new_receiver_does_not_hear_of_what_was_wholly_refunded(client, deferred, order, shipped, connect):
+    pay(client)
+    refund(client, 100)
+    assert SignalDelivery.objects.get(signal="payment_confirmed").status == "gave_up"
+    points = connect(signals.payment_confirmed, "shop.points")
+    today = timezone.localdate().isoformat()
+    assert deliver("--enlist", "payment_confirmed", "shop.points", "--since", today) == "0 to be told."
+    deliver()
+    assert not points.calls
+
+
+@pytest.mark.parametrize("lost", [OperationalError, InterfaceError])
+def test_a_loop_outlives_its_connection_whatever_the_driver_calls_that(
+    client, deferred, order, shipped, monkeypatch, lost
+):
+    pay(client)
+    looks = []
+
+    def look(stop, told):
+        looks.append(stop)
+        if len(looks) == 1:
+            raise lost("connection already closed")
+        signal.raise_signal(signal.SIGTERM)
+        return deliver_due(told=told)
+
+    monkeypatch.setattr("wechatpay_notify.management.commands.wechatpay_deliver.deliver_due", look)
+    assert deliver("--loop", "--interval", "0.01") == "1 done"
+
+
+def test_trouble_with_the_next_row_is_not_the_receivers_failure(client, deferred, order, shipped, monkeypatch):
+    """With snapshots, a row that another process changed meanwhile ends the transaction."""
+    pay(client)
+    Order.objects.expect(out_trade_no="A-2", amount=100)
+    outcome(client, PLATFORM.payment_v3("A-2", 100))
+    count, tell = worker._count, worker.tell
+    inside = []
+
+    def told(*arguments, **options):
+        inside.append(True)
+        try:
+            return tell(*arguments, **options)
+        finally:
+            inside.clear()
+
+    def changed_meanwhile(row, using):
+        if inside:
+            raise OperationalError(1020, "Record has changed since last read")
+        return count(row, using)
+
+    monkeypatch.setattr(worker, "tell", told)
+    monkeypatch.setattr(worker, "_count", changed_meanwhile)
+    assert deliver() == "2 done"
+    assert len(shipped.calls) == 3
+    assert [row.attempts for row in SignalDelivery.objects.order_by("pk")] == [1, 1]

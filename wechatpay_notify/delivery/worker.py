@@ -27,9 +27,11 @@ WAIT = timedelta(seconds=60)
 """Until a delivery that has to wait is looked at again: for its payment, or for a receiver that is not there."""
 PATIENCE = timedelta(days=7)
 """How long one waits before it is given up."""
-GLANCE, GLANCES = 0.02, 50
-"""Seconds, and how often: another process that looks for what is due holds those rows until it has committed. Longer
-than a second in all only a receiver does, and nobody waits for one."""
+GLANCE = 0.02
+"""Seconds: another process that looks for what is due holds the rows it looks at for as long as a commit takes."""
+BRIEFLY = 1.0
+"""Seconds: after a receiver that took longer a commit saved is little. And where transactions see snapshots, a next row
+that was changed meanwhile ends this one: the receiver would have to run again."""
 _COUNT = (
     f"UPDATE {LEDGER} SET attempts = %s, next_attempt_at = %s "  # noqa: S608 (as SQL: see telling.py)
     "WHERE id = %s AND status = 'pending' AND next_attempt_at = %s"
@@ -115,21 +117,21 @@ class _Batch:
         """Rows whose attempt is committed as counted."""
         self.ahead: datetime | None = None
         """When the next row is due again, if its attempt was counted with the one before it: that saves a commit."""
+        self.ahead_until = 0.0
+        """Until when (monotonic seconds) that may be tried; once: trouble with it is not the receiver's failure."""
         self.held: set[int] = set()
-        """Rows that another process held when it was their turn; they come last."""
-        self.glances = 0
+        """Rows that another process held when it was their turn."""
 
     def run(self, stop: Callable[[], bool]) -> Iterator[str]:
         """How each ended. What was not begun when `stop` says so is given back."""
         while self.rows and not stop():
             row = self.rows.popleft()
             ended = self._deliver(row)
-            if ended == "busy" and self.glances < GLANCES:
+            if ended == "busy" and row.pk not in self.held:
                 self.held.add(row.pk)
-                self.rows.append(row)
-                if all(other.pk in self.held for other in self.rows):
-                    self.glances += 1
+                if not self.rows:
                     time.sleep(GLANCE)
+                self.rows.append(row)
             else:
                 yield "gone" if ended == "busy" else ended
         for row in self.rows:
@@ -147,7 +149,8 @@ class _Batch:
         # Counted and committed before the call: a receiver that kills its process is not tried for ever.
         if row.pk not in self.counted and not self._count(row):
             return "busy"
-        self.ahead, known = None, outbox.Known(self.notifications.get(row.payload["notification"]))
+        self.ahead, self.ahead_until = None, time.monotonic() + BRIEFLY
+        known = outbox.Known(self.notifications.get(row.payload["notification"]))
         ended = tell(row, receiver, using=self.using, known=known, complete=self._count_ahead, counted=True)
         if ended == "done" and self.ahead:
             self._note(self.rows[0], self.ahead)
@@ -163,8 +166,10 @@ class _Batch:
     def _count_ahead(self) -> None:
         """In the transaction of the row before, its receiver having run: the next one, if nothing keeps it waiting."""
         following = self.rows[0] if self.rows else None
+        briefly, self.ahead_until = time.monotonic() < self.ahead_until, 0.0
         if (
             following is not None
+            and briefly
             and following.pk not in self.counted
             and following.attempts < MAX_ATTEMPTS
             and following.signal not in outbox.OF_REFUNDS
