@@ -5,7 +5,11 @@ import contextlib
 import pytest
 from django.core.cache import cache
 
+from tests.settings import DATABASE
 from wechatpay_notify import signals
+
+if DATABASE == "sqlite":  # which has one writer, and no locks of rows to be held
+    collect_ignore = ["test_worker_locks.py"]
 
 
 class Receiver:
@@ -51,3 +55,9 @@ def unexpected(connect):
 def _fresh_budget():
     """The budget for refused requests is counted in the cache, which outlives a test."""
     cache.clear()
+
+
+@pytest.fixture
+def deferred(settings):
+    """A worker runs the receivers."""
+    settings.WECHATPAY_NOTIFY = settings.WECHATPAY_NOTIFY | {"DELIVERY": "deferred"}

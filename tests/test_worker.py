@@ -1,34 +1,27 @@
 """The worker: receivers run outside of the request, once each, whatever fails, waits or is missing."""
 
-import contextlib
 import re
 import signal
-import threading
-import time
 from datetime import timedelta
 from io import StringIO
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import InterfaceError, OperationalError, connection, transaction
+from django.db import InterfaceError, OperationalError, connection
 from django.utils import timezone
 
 from tests.answers import answer
 from tests.settings import PLATFORM
 from wechatpay_notify import signals
-from wechatpay_notify.delivery import deliver_due, worker
+from wechatpay_notify.delivery import deliver_due
 from wechatpay_notify.models import NotificationLog, Order, SignalDelivery
+from wechatpay_notify.protocol.errors import Misconfigured
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 URL = "/wechatpay/notify/"
 PAID_BY = "4200000001202611220000000001"
 REFUND = {"total": 100, "transaction_id": PAID_BY, "out_refund_no": "R-1"}
-
-
-@pytest.fixture
-def deferred(settings):
-    settings.WECHATPAY_NOTIFY = settings.WECHATPAY_NOTIFY | {"DELIVERY": "deferred"}
 
 
 @pytest.fixture
@@ -64,34 +57,6 @@ def deliver(*arguments):
     return out.getvalue().strip()
 
 
-@contextlib.contextmanager
-def in_hand_elsewhere(rows, seconds=3):
-    """Another process has the receivers of these rows in hand: no longer than that, so that a wait ends."""
-    begun, end = threading.Event(), threading.Event()
-
-    def hold():
-        with transaction.atomic():
-            list(rows.select_for_update())
-            begun.set()
-            end.wait(seconds)
-        connection.close()
-
-    process = threading.Thread(target=hold)
-    process.start()
-    assert begun.wait(5)
-    try:
-        yield
-    finally:
-        end.set()
-        process.join()
-
-
-@pytest.fixture
-def row_locks():
-    if not connection.features.has_select_for_update_skip_locked:
-        pytest.skip("this database has one writer and no locks of rows")
-
-
 def test_deferred_answers_success_before_any_receiver_runs(client, deferred, order, shipped):
     assert [pay(client), pay(client)] == ["confirmed", "duplicate"]
     assert not shipped.calls
@@ -102,7 +67,7 @@ def test_deferred_answers_success_before_any_receiver_runs(client, deferred, ord
     assert (call["order"], call["payment"].amount) == (order, 100)
     assert call["notification"] == NotificationLog.objects.earliest("pk")
     assert call["notification"].resource["out_trade_no"] == "A-1"
-    assert deliver("--once") == ""
+    assert deliver("--once") == "0 due"
     assert len(shipped.calls) == 1
 
 
@@ -115,7 +80,7 @@ def test_a_failed_receiver_runs_again_later_and_the_other_does_not(client, defer
     assert (row.status, row.attempts) == ("pending", 1)
     assert "no stock" in row.last_error
     assert 10 < (row.next_attempt_at - timezone.now()).total_seconds() < 20
-    assert deliver() == ""
+    assert deliver() == "0 due"
     let_pass(seconds=20)
     assert deliver() == "1 done"
     assert (len(shipped.calls), len(second.calls)) == (2, 1)
@@ -133,7 +98,7 @@ def test_a_receiver_that_always_fails_is_given_up_and_holds_up_nothing(client, d
         let_pass(hours=8)
     assert ends[0] == "1 done, 1 failed"
     assert ends[1:20] == ["1 failed"] * 18 + ["1 gave_up"]
-    assert ends[20:] == [""] * 5
+    assert ends[20:] == ["0 due"] * 5
     row = SignalDelivery.objects.get(receiver="shop.ship")
     assert (row.status, row.attempts) == ("gave_up", 20)
     assert "broken" in row.last_error
@@ -180,7 +145,7 @@ def test_a_refund_whose_payment_never_comes_is_given_up_after_a_week(client, def
 def test_what_another_deploy_knows_waits_and_is_reported_once(client, deferred, order, shipped, caplog):
     pay(client)
     SignalDelivery.objects.update(receiver="shop.receivers.new")
-    assert [deliver(), deliver()] == ["1 waiting", ""]
+    assert [deliver(), deliver()] == ["1 waiting", "0 due"]
     let_pass(minutes=2)
     assert deliver() == "1 waiting"
     warned = [record.getMessage() for record in caplog.records if "deliveries wait" in record.getMessage()]
@@ -202,6 +167,8 @@ def test_a_receiver_that_is_gone_is_closed_with_a_reason(client, deferred, order
 def test_a_receiver_that_moved_is_renamed_and_not_run_again(client, deferred, order, shipped):
     pay(client)
     SignalDelivery.objects.update(receiver="shop.receivers.old")
+    with pytest.raises(CommandError, match="connected to no signal"):
+        deliver("--rename", "shop.receivers.old", "shop.receivers.typo")
     assert deliver("--rename", "shop.receivers.old", "shop.ship") == "1 renamed."
     assert deliver() == "1 done"
     assert deliver("--rename", "shop.receivers.old", "shop.ship") == "0 renamed."
@@ -212,7 +179,7 @@ def test_a_new_receiver_hears_of_old_orders_only_when_asked(client, deferred, or
     pay(client)
     deliver()
     points = connect(signals.payment_confirmed, "shop.points")
-    assert deliver() == ""
+    assert deliver() == "0 due"
     today = timezone.localdate().isoformat()
     assert deliver("--enlist", "payment_confirmed", "shop.points", "--since", today) == "1 to be told."
     assert deliver("--enlist", "payment_confirmed", "shop.points", "--since", today) == "0 to be told."
@@ -247,7 +214,7 @@ def test_without_any_receiver_wechat_is_asked_to_send_again_and_the_worker_catch
 def test_in_inline_mode_the_worker_runs_what_the_requests_left(client, order, shipped):
     shipped.failures = [OSError("no stock")]
     assert pay(client) == "receiver_failed"
-    assert deliver() == ""
+    assert deliver() == "0 due"
     let_pass(seconds=20)
     assert deliver() == "1 done"
     assert pay(client) == "duplicate"
@@ -317,68 +284,6 @@ def test_a_failure_is_not_counted_for_the_delivery_after_it(client, deferred, or
     assert [row.attempts for row in SignalDelivery.objects.order_by("pk")] == [1, 1]
 
 
-def test_a_worker_looks_once_and_no_more_at_what_another_has_in_hand(
-    client, deferred, order, shipped, row_locks, django_assert_max_num_queries
-):
-    pay(client)
-    stop = time.monotonic() + 2
-    with in_hand_elsewhere(SignalDelivery.objects.all()), django_assert_max_num_queries(20):
-        assert deliver_due(stop=lambda: time.monotonic() > stop) == {}
-    assert deliver() == "1 done"
-
-
-def test_receivers_at_work_elsewhere_do_not_hide_what_is_due_behind_them(
-    client, deferred, order, shipped, row_locks, monkeypatch
-):
-    monkeypatch.setattr(worker, "BATCH", 1)
-    pay(client)
-    first = SignalDelivery.objects.get()
-    Order.objects.expect(out_trade_no="A-2", amount=100)
-    outcome(client, PLATFORM.payment_v3("A-2", 100))
-    with in_hand_elsewhere(SignalDelivery.objects.filter(pk=first.pk)):
-        assert deliver() == "1 done"
-    assert shipped.calls[0]["order"].out_trade_no == "A-2"
-
-
-def test_two_workers_do_not_share_a_payment_so_its_receivers_keep_their_order(
-    client, deferred, order, shipped, connect, row_locks, monkeypatch
-):
-    monkeypatch.setattr(worker, "BATCH", 1)
-    second = connect(signals.payment_confirmed, "shop.second")
-    pay(client)
-    meanwhile = []
-
-    def another_worker(**kwargs):
-        process = threading.Thread(target=lambda: (meanwhile.append(deliver_due()), connection.close()))
-        process.start()
-        process.join()
-
-    shipped.before = another_worker
-    assert deliver() == "2 done"
-    assert (meanwhile, len(second.calls)) == ([{}], 1)
-
-
-def test_a_worker_that_does_not_know_a_receiver_never_waits_for_one_that_does(
-    client, deferred, order, shipped, row_locks, monkeypatch
-):
-    pay(client)
-    SignalDelivery.objects.update(receiver="shop.receivers.new")
-    rows = worker._reserve("default")
-    with in_hand_elsewhere(SignalDelivery.objects.all()):
-        begun = time.monotonic()
-        assert list(worker._Batch(rows, "default").run(lambda: False)) == ["gone"]
-        assert time.monotonic() - begun < 1
-
-
-def test_a_worker_that_is_stopped_never_waits_for_a_receiver(client, deferred, order, shipped, row_locks):
-    pay(client)
-    rows = worker._reserve("default")
-    with in_hand_elsewhere(SignalDelivery.objects.all()):
-        begun = time.monotonic()
-        assert list(worker._Batch(rows, "default").run(lambda: True)) == []
-        assert time.monotonic() - begun < 1
-
-
 def test_a_signal_of_a_newer_release_waits_and_holds_up_nothing(client, deferred, order, shipped):
     pay(client)
     SignalDelivery.objects.update(signal="payment_postponed")
@@ -417,28 +322,16 @@ def test_a_loop_outlives_its_connection_whatever_the_driver_calls_that(
     assert deliver("--loop", "--interval", "0.01") == "1 done"
 
 
-def test_trouble_with_the_next_row_is_not_the_receivers_failure(client, deferred, order, shipped, monkeypatch):
-    """With snapshots, a row that another process changed meanwhile ends the transaction."""
-    pay(client)
-    Order.objects.expect(out_trade_no="A-2", amount=100)
-    outcome(client, PLATFORM.payment_v3("A-2", 100))
-    count, tell = worker._count, worker.tell
-    inside = []
-
-    def told(*arguments, **options):
-        inside.append(True)
-        try:
-            return tell(*arguments, **options)
-        finally:
-            inside.clear()
-
-    def changed_meanwhile(row, using):
-        if inside:
-            raise OperationalError(1020, "Record has changed since last read")
-        return count(row, using)
-
-    monkeypatch.setattr(worker, "tell", told)
-    monkeypatch.setattr(worker, "_count", changed_meanwhile)
-    assert deliver() == "2 done"
-    assert len(shipped.calls) == 3
-    assert [row.attempts for row in SignalDelivery.objects.order_by("pk")] == [1, 1]
+def test_without_autocommit_nothing_is_answered_with_success(client, order, shipped):
+    """The end of the connection would take back what was told to be recorded."""
+    connection.set_autocommit(False)
+    try:
+        response = PLATFORM.payment_v3("A-1", 100).post(client, URL)
+        with pytest.raises(Misconfigured, match="AUTOCOMMIT"):
+            deliver_due()
+    finally:
+        connection.rollback()
+        connection.set_autocommit(True)
+    assert (response.status_code, response.json()) == (503, {"code": "FAIL", "message": "retry"})
+    assert not shipped.calls
+    assert Order.objects.get().status == "pending"

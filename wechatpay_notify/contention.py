@@ -6,6 +6,8 @@ Never hides an error: it only tells the ones worth a second try apart.
 from django.db import OperationalError, connections
 from django.db.utils import Error
 
+from .protocol.errors import Misconfigured
+
 _SQLSTATES = ("40001", "40P01")
 """PostgreSQL: serialization failure, deadlock."""
 _MYSQL_CODES = (1213, 1205, 1020)
@@ -30,3 +32,11 @@ def is_writer_busy(error: Exception) -> bool:
 def skips_locked(using: str) -> bool:
     """Whether this database can pass over rows that another transaction holds."""
     return bool(connections[using].features.has_select_for_update_skip_locked)
+
+
+def must_commit(using: str) -> None:
+    """Raises Misconfigured where transactions would not be committed when they end: with AUTOCOMMIT off, success
+    would be answered for what the end of the connection takes back."""
+    connection = connections[using]
+    if not connection.in_atomic_block and not connection.get_autocommit():
+        raise Misconfigured(f'DATABASES["{using}"] has AUTOCOMMIT off, so nothing would be committed', proven=True)

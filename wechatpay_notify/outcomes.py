@@ -41,14 +41,23 @@ def _refusal(error: type[errors.NotificationError], status: int, word: str, leve
 
 
 _ROWS = (
-    Outcome("confirmed", 200, "", logging.INFO, _("The order is paid and every receiver has run.")),
+    Outcome(
+        "confirmed",
+        200,
+        "",
+        logging.INFO,
+        _("The order is paid. Every receiver has run, or is left to the worker: see the deliveries."),
+    ),
     Outcome("duplicate", 200, "", logging.INFO, _("WeChat sent again what was already recorded. Nothing to do.")),
     Outcome(
         "refunded",
         200,
         "",
         logging.INFO,
-        _("What became of the refund is recorded and every receiver has run. If it is abnormal, somebody must act."),
+        _(
+            "What became of the refund is recorded. Every receiver has run, or is left to the worker. "
+            "If it is abnormal, somebody must act."
+        ),
     ),
     Outcome(
         "received", 200, "", logging.INFO, _("Genuine, nothing to confirm. Stored and told to notification_received.")

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from . import delivery, facts
 from .conf import DELIVERIES, conf
-from .contention import is_contention
+from .contention import is_contention, must_commit
 from .judgement import Verdict, judge, judge_event
 from .models import NotificationLog, Order, SignalDelivery
 from .outcomes import OUTCOMES, worst
@@ -44,6 +44,7 @@ class Settlement:
         self.made: list[SignalDelivery] = []
 
     def run(self, results: tuple[Result, ...]) -> str:
+        must_commit(self.using)
         verdicts = self._record(results)
         code = _code(verdicts)
         if _only_logged(verdicts) or not conf.is_inline:

@@ -105,10 +105,12 @@ class OrderAdmin(ReadOnlyAdmin):
         # The notification of a combined payment goes by the combined order's number.
         numbers = [number for number in (row.out_trade_no, row.combine_out_trade_no) if number]
         about = NotificationLog.objects.filter(out_trade_no__in=numbers)
+        unexpected = Q(order=row.pk) | Q(order=None, out_trade_no=row.out_trade_no)
         return [
             panels.deliveries(SignalDelivery.objects.filter(order=row.pk), links),
             panels.refunds(Refund.objects.filter(order=row.pk), links),
-            panels.discrepancies(Discrepancy.objects.filter(order=row.pk), links),
+            # By number too: money that came before the order was recorded.
+            panels.discrepancies(Discrepancy.objects.filter(unexpected), links),
             panels.notifications(about, links, _("Notifications of this number"), row.out_trade_no),
         ]
 

@@ -87,6 +87,16 @@ def _router() -> Findings:
         )
 
 
+def _autocommit() -> Findings:
+    alias = router.db_for_write(SignalDelivery)
+    if not connections[alias].settings_dict["AUTOCOMMIT"]:
+        yield (
+            "E031",
+            f'DATABASES["{alias}"] has AUTOCOMMIT off: nothing would be committed, so every notification fails.',
+            "Remove AUTOCOMMIT, or route the app label wechatpay_notify to a database that has it on.",
+        )
+
+
 def _sqlite() -> Findings:
     alias = router.db_for_write(SignalDelivery)
     connection = connections[alias]
@@ -127,4 +137,4 @@ def _expat() -> Findings:
         )
 
 
-CHECKS = (_receivers, _urls, _router, _sqlite, _cache, _expat)
+CHECKS = (_receivers, _urls, _router, _autocommit, _sqlite, _cache, _expat)

@@ -10,11 +10,12 @@ from django.db.models import F, QuerySet
 from django.utils import timezone
 
 from wechatpay_notify.models import SignalDelivery
+from wechatpay_notify.signals import LEDGER_SIGNALS
 
 from . import outbox
 from .outbox import names
 
-__all__ = ["close", "enlist", "missing", "names", "rename"]
+__all__ = ["close", "enlist", "is_connected", "missing", "names", "rename"]
 
 BATCH = 500
 
@@ -26,6 +27,11 @@ def missing() -> list[tuple[str, str, int]]:
         if name and outbox.receiver(signal, name) is None:
             counted[signal, name] = counted.get((signal, name), 0) + 1
     return [(*key, count) for key, count in sorted(counted.items())]
+
+
+def is_connected(name: str) -> bool:
+    """Whether a receiver of this name is connected to a signal of the ledger in this process."""
+    return any(name in names(signal) for signal in LEDGER_SIGNALS)
 
 
 def close(name: str, reason: str) -> int:

@@ -6,19 +6,19 @@ Never waits for a receiver that another process is running, and never lets one f
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
-from django.db import connections, router, transaction
+from django.db import router, transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from wechatpay_notify.contention import skips_locked
+from wechatpay_notify.contention import must_commit, skips_locked
 from wechatpay_notify.log import logger
-from wechatpay_notify.models import Order, SignalDelivery
+from wechatpay_notify.models import NotificationLog, Order, SignalDelivery
 
 from . import outbox
-from .telling import LEDGER, MAX_ATTEMPTS, hold, moment, next_attempt, tell, with_receivers
+from .telling import MAX_ATTEMPTS, hold, next_attempt, tell, with_receivers
 
 BATCH = 20
 RESERVATION = timedelta(seconds=60)
@@ -29,13 +29,6 @@ PATIENCE = timedelta(days=7)
 """How long one waits before it is given up."""
 GLANCE = 0.02
 """Seconds: another process that looks for what is due holds the rows it looks at for as long as a commit takes."""
-BRIEFLY = 1.0
-"""Seconds: after a receiver that took longer a commit saved is little. And where transactions see snapshots, a next row
-that was changed meanwhile ends this one: the receiver would have to run again."""
-_COUNT = (
-    f"UPDATE {LEDGER} SET attempts = %s, next_attempt_at = %s "  # noqa: S608 (as SQL: see telling.py)
-    "WHERE id = %s AND status = 'pending' AND next_attempt_at = %s"
-)
 
 _reported: set[str] = set()
 """Receivers whose absence this process has reported."""
@@ -54,15 +47,34 @@ def deliver_due(
     `stop` is asked before each receiver; `told` hears how each ended. Raises database errors that are no receiver's.
     """
     using = router.db_for_write(SignalDelivery)
+    must_commit(using)
     counted: Counter[str] = Counter()
     while not stop():
-        rows = _reserve(using)
-        if rows is None:
+        reserved = _reserve(using)
+        if reserved is None:
             break
-        for ended in _Batch(with_receivers(rows, using), using).run(stop):
+        for ended in _run(with_receivers(reserved, using), using, stop):
             counted[ended] += 1
             told(ended)
     return counted
+
+
+def _run(reserved: list[SignalDelivery], using: str, stop: Callable[[], bool]) -> Iterator[str]:
+    """How each ended. What was not begun when `stop` says so is given back."""
+    rows, notifications = deque(reserved), outbox.notifications(reserved, using)
+    held: set[int] = set()
+    while rows and not stop():
+        row = rows.popleft()
+        ended = _deliver(row, notifications, using)
+        if ended == "busy" and row.pk not in held:  # looked at by another process: once more, at the end
+            held.add(row.pk)
+            rows.append(row)
+            if len(held) == len(rows):
+                time.sleep(GLANCE)
+        else:
+            yield "gone" if ended == "busy" else ended
+    for row in rows:
+        _amend(row, using, next_attempt_at=timezone.now())
 
 
 def _due(using: str) -> QuerySet[SignalDelivery]:
@@ -107,90 +119,22 @@ def _amend(row: SignalDelivery, using: str, **facts: Any) -> bool:
         return bool(SignalDelivery.objects.using(using).filter(pk=row.pk, **mine).update(**facts))
 
 
-class _Batch:
-    """What one process has reserved, run row by row."""
-
-    def __init__(self, rows: list[SignalDelivery], using: str) -> None:
-        self.rows, self.using = deque(rows), using
-        self.notifications = outbox.notifications(rows, using)
-        self.counted: set[int] = set()
-        """Rows whose attempt is committed as counted."""
-        self.ahead: datetime | None = None
-        """When the next row is due again, if its attempt was counted with the one before it: that saves a commit."""
-        self.ahead_until = 0.0
-        """Until when (monotonic seconds) that may be tried; once: trouble with it is not the receiver's failure."""
-        self.held: set[int] = set()
-        """Rows that another process held when it was their turn."""
-
-    def run(self, stop: Callable[[], bool]) -> Iterator[str]:
-        """How each ended. What was not begun when `stop` says so is given back."""
-        while self.rows and not stop():
-            row = self.rows.popleft()
-            ended = self._deliver(row)
-            if ended == "busy" and row.pk not in self.held:
-                self.held.add(row.pk)
-                if not self.rows:
-                    time.sleep(GLANCE)
-                self.rows.append(row)
-            else:
-                yield "gone" if ended == "busy" else ended
-        for row in self.rows:
-            begun = row.attempts - (row.pk in self.counted)
-            _amend(row, self.using, next_attempt_at=timezone.now(), attempts=begun)
-
-    def _deliver(self, row: SignalDelivery) -> str:
-        receiver = outbox.receiver(row.signal, row.receiver)
-        if receiver is None:
-            return _postpone(row, f"no receiver {row.receiver!r} is connected to {row.signal}", self.using)
-        if row.signal in outbox.OF_REFUNDS and _payment_is_open(row, self.using):
-            return _postpone(row, "its payment was not reported, or not told, before", self.using)
-        if row.attempts >= MAX_ATTEMPTS and row.pk not in self.counted:
-            return _give_up(row, "The process ended during the last attempt.", self.using)
-        # Counted and committed before the call: a receiver that kills its process is not tried for ever.
-        if row.pk not in self.counted and not self._count(row):
-            return "busy"
-        self.ahead, self.ahead_until = None, time.monotonic() + BRIEFLY
-        known = outbox.Known(self.notifications.get(row.payload["notification"]))
-        ended = tell(row, receiver, using=self.using, known=known, complete=self._count_ahead, counted=True)
-        if ended == "done" and self.ahead:
-            self._note(self.rows[0], self.ahead)
-        return "gave_up" if ended == "failed" and row.attempts >= MAX_ATTEMPTS else ended
-
-    def _count(self, row: SignalDelivery) -> bool:
-        with transaction.atomic(using=self.using, durable=True):
-            again = _count(row, self.using)
-        if again:
-            self._note(row, again)
-        return again is not None
-
-    def _count_ahead(self) -> None:
-        """In the transaction of the row before, its receiver having run: the next one, if nothing keeps it waiting."""
-        following = self.rows[0] if self.rows else None
-        briefly, self.ahead_until = time.monotonic() < self.ahead_until, 0.0
-        if (
-            following is not None
-            and briefly
-            and following.pk not in self.counted
-            and following.attempts < MAX_ATTEMPTS
-            and following.signal not in outbox.OF_REFUNDS
-            and outbox.receiver(following.signal, following.receiver) is not None
-        ):
-            self.ahead = _count(following, self.using)
-
-    def _note(self, row: SignalDelivery, again: datetime) -> None:
-        row.attempts, row.next_attempt_at = row.attempts + 1, again
-        self.counted.add(row.pk)
-
-
-def _count(row: SignalDelivery, using: str) -> datetime | None:
-    """Count an attempt; when the row is due again if it fails, None if it is another's, or held by another process."""
-    if skips_locked(using) and not hold([row.pk], using):
-        return None
-    again = next_attempt(row.attempts + 1)
-    seen = moment(row.next_attempt_at, using)
-    with connections[using].cursor() as cursor:
-        cursor.execute(_COUNT, [row.attempts + 1, moment(again, using), row.pk, seen])
-        return again if cursor.rowcount else None
+def _deliver(row: SignalDelivery, notifications: dict[int, NotificationLog], using: str) -> str:
+    receiver = outbox.receiver(row.signal, row.receiver)
+    if receiver is None:
+        return _postpone(row, f"no receiver {row.receiver!r} is connected to {row.signal}", using)
+    if row.signal in outbox.OF_REFUNDS and _payment_is_open(row, using):
+        return _postpone(row, "its payment was not reported, or not told, before", using)
+    if row.attempts >= MAX_ATTEMPTS:
+        return _give_up(row, "The process ended during the last attempt.", using)
+    # Counted and committed before the call: a receiver that kills its process is not tried for ever.
+    attempts, again = row.attempts + 1, next_attempt(row.attempts + 1)
+    if not _amend(row, using, attempts=attempts, next_attempt_at=again):
+        return "busy"
+    row.attempts, row.next_attempt_at = attempts, again
+    known = outbox.Known(notifications.get(row.payload["notification"]))
+    ended = tell(row, receiver, using=using, known=known, counted=True)
+    return "gave_up" if ended == "failed" and row.attempts >= MAX_ATTEMPTS else ended
 
 
 def _payment_is_open(row: SignalDelivery, using: str) -> bool:

@@ -7,7 +7,7 @@ import signal
 import threading
 from argparse import ArgumentParser
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
@@ -49,7 +49,7 @@ class Command(BaseCommand):
             return
         with _stopping() as stopped:
             if not loop:
-                self._report(self._once(stopped))
+                self._report(self._once(stopped) or {"due": 0})
                 return
             while not stopped.is_set():
                 try:
@@ -64,7 +64,7 @@ class Command(BaseCommand):
         with Progress(self.stdout, backlog) as progress:  # type: ignore[arg-type]
             return deliver_due(stop=stopped.is_set, told=lambda _: progress.step())
 
-    def _report(self, counted: Counter[str]) -> None:
+    def _report(self, counted: Mapping[str, int]) -> None:
         if counted:
             self.stdout.write(", ".join(f"{count} {word}" for word, count in sorted(counted.items())))
 
@@ -77,7 +77,10 @@ class Command(BaseCommand):
                 raise CommandError("--close needs --reason: whoever looks at the rows later wants to know why")
             return f"{receivers.close(close, options['reason'])} given up."
         if rename:
-            return f"{receivers.rename(*rename)} renamed."
+            old, new = rename
+            if not receivers.is_connected(new):
+                raise CommandError(f"{new!r} is connected to no signal here: rename to what the receiver is called now")
+            return f"{receivers.rename(old, new)} renamed."
         signal_name, name = enlist
         return f"{receivers.enlist(*_connected(signal_name, name), _day(options['since']))} to be told."
 

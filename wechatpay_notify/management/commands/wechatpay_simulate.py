@@ -109,7 +109,10 @@ class Command(BaseCommand):
             platform = replace(platform, appid=order.appid)
         amount = order.amount if options["amount"] is None and order else options["amount"]
         if amount is None:
-            raise CommandError(f"no order {number} is recorded in this database: give --amount in fen")
+            raise CommandError(
+                f"no order {number} is recorded in this database: record it first with Order.objects.expect(), or give "
+                "--amount in fen, if another database has it"
+            )
         compose = _notices.payment if options["refund"] is None else _notices.refund
         notice = compose(platform, order, amount, options)
         self.stdout.write(f"{notice.about} → {url}")
