@@ -27,8 +27,8 @@ from .shop import Shop, opened
 from .supervisor import Supervisor
 
 HEAD = (
-    "Database", "Delivery", "Orders", "Requests", "Success", "Try again", "Broken off", "Kills", "Crashes", "Lost",
-    "Double", "Pending", "Seconds",
+    "Database", "Orders", "Requests", "Success", "Again", "Broken", "Kills", "Crashes", "Lost", "Double", "Pending",
+    "Seconds",
 )  # fmt: skip
 IDLE_SECONDS = 120
 DOWN_SECONDS = 0.5
@@ -78,7 +78,7 @@ def _storm(shop: Shop, options: argparse.Namespace) -> int:
     found = ledger.count(told, wechat.acknowledged)
     answers = wechat.answers
     row = (
-        shop.vendor, "inline, then deferred", options.orders, answers.total(), answers["success"],
+        shop.vendor, options.orders, answers.total(), answers["success"],
         answers["try again"], answers["broken off"], plans[0].done, plans[1].done, found.unrecorded + found.untold,
         found.double, found.pending + found.gave_up, f"{time.monotonic() - started:.0f}",
     )  # fmt: skip
