@@ -49,7 +49,7 @@ def page(request, chromium, live_server, settings, admin_client, shipped, unexpe
     settings.MIDDLEWARE = [f"{__name__}.strict_policy", *settings.MIDDLEWARE]
     fill(admin_client, shipped)
     order = Order.objects.expect(out_trade_no="HOSTILE", amount=3, description=HOSTILE)
-    Refund.objects.create(order=order, out_refund_no="R" * 64, amount=1)
+    Refund.objects.create(order=order, out_refund_no="R" * 64, amount=1, transaction_id="T" * 32)
     PLATFORM.payment_v3("HOSTILE", 3, attach=HOSTILE, note="W" * 3000).post(admin_client, NOTIFY)
     context = chromium.new_context(viewport=WIDTHS[request.param], locale="en")
     cookie = admin_client.cookies[settings.SESSION_COOKIE_NAME].value
