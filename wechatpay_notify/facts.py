@@ -53,7 +53,7 @@ def refund(verdict: Verdict, order: Order, using: str) -> None:
             raise Moved
     verdict.subject = f"refund:{known.pk}:{result.refund_status}"
     if order.status == Order.Status.PAID and order.refunded_amount == order.amount:
-        _give_up_fulfilment(order, verdict, using)
+        _give_up_fulfilment(verdict, using)
     elif result.refund_status == Refund.Status.CLOSED:
         _take_up_fulfilment(order, verdict, using)
 
@@ -104,7 +104,7 @@ def heal(verdict: Verdict, using: str) -> None:
             SignalDelivery.objects.using(using).filter(pk=row.pk).delete()
 
 
-def _give_up_fulfilment(order: Order, verdict: Verdict, using: str) -> None:
+def _give_up_fulfilment(verdict: Verdict, using: str) -> None:
     """What has not been fulfilled by now must not be: the customer gets all of the money back."""
     for row in [row for row in verdict.pending if row.signal == "payment_confirmed"]:
         claimed = delivery.claim(row.pk, (), using)

@@ -1,6 +1,6 @@
 """Receivers that came, went or were renamed: what becomes of their rows in the ledger, when somebody says so.
 
-Never runs one, and never touches what is done.
+Never runs one, and never has what is done run again.
 """
 
 from datetime import datetime

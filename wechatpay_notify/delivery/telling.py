@@ -40,12 +40,12 @@ MAX_ERROR = 8000
 """Characters of a traceback that are kept, its end."""
 
 # As SQL: building these through the ORM took half of the time of a delivery (measured).
-LEDGER = SignalDelivery._meta.db_table
+_LEDGER = SignalDelivery._meta.db_table
 # By primary key alone: any other condition takes gap locks on MariaDB and stalls unrelated orders. Ordered by it too:
 # else MariaDB scans an index of a small ledger, and so locks every row and gap of it.
-_HOLD = f"SELECT id, status FROM {LEDGER} WHERE id IN (%s) ORDER BY id FOR UPDATE SKIP LOCKED"  # noqa: S608
+_HOLD = f"SELECT id, status FROM {_LEDGER} WHERE id IN (%s) ORDER BY id FOR UPDATE SKIP LOCKED"  # noqa: S608
 _DONE = (
-    f"UPDATE {LEDGER} SET status = 'done', attempts = attempts + %s, duration_ms = %s, done_at = %s, last_error = '' "  # noqa: S608
+    f"UPDATE {_LEDGER} SET status = 'done', attempts = attempts + %s, duration_ms = %s, done_at = %s, last_error = '' "  # noqa: S608
     "WHERE id = %s"
 )
 
@@ -126,7 +126,7 @@ def hold(pks: list[int], using: str) -> dict[int, str]:
         return dict(cursor.fetchall())
 
 
-def moment(value: datetime, using: str) -> Any:
+def _moment(value: datetime, using: str) -> Any:
     """As this database's driver takes it."""
     return SignalDelivery._meta.get_field("next_attempt_at").get_db_prep_value(value, connections[using])
 
@@ -180,7 +180,7 @@ def tell(
 
 def _mark_done(row: SignalDelivery, started: float, using: str, *, attempts: int) -> None:
     with connections[using].cursor() as cursor:
-        cursor.execute(_DONE, [attempts, milliseconds(started), moment(timezone.now(), using), row.pk])
+        cursor.execute(_DONE, [attempts, milliseconds(started), _moment(timezone.now(), using), row.pk])
 
 
 @contextlib.contextmanager
