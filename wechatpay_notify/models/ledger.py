@@ -46,6 +46,11 @@ class SignalDelivery(models.Model):
         verbose_name = _("signal delivery")
         verbose_name_plural = _("signal deliveries")
         ordering = ("-id",)
+        permissions = (
+            ("deliver_signaldelivery", _("Can deliver again what failed")),
+            ("force_signaldelivery", _("Can deliver again what was done")),
+            ("export_signaldelivery", _("Can export signal deliveries")),
+        )
         constraints = (
             models.UniqueConstraint(fields=["subject", "signal", "receiver"], name="wechatpay_delivery_once"),
         )
@@ -99,12 +104,19 @@ class Discrepancy(models.Model):
         verbose_name = _("discrepancy")
         verbose_name_plural = _("discrepancies")
         ordering = ("-id",)
+        permissions = (
+            ("resolve_discrepancy", _("Can resolve discrepancies")),
+            ("export_discrepancy", _("Can export discrepancies")),
+        )
         constraints = (
             models.UniqueConstraint(
                 fields=["out_trade_no", "transaction_id", "merchant", "reason"], name="wechatpay_discrepancy_once"
             ),
         )
-        indexes = (models.Index(fields=["transaction_id"], name="wechatpay_discrepancy_tx"),)
+        indexes = (
+            models.Index(fields=["transaction_id"], name="wechatpay_discrepancy_tx"),
+            models.Index(fields=["resolved_at", "-id"], name="wechatpay_discrepancy_open"),
+        )
 
     def __str__(self) -> str:
         return f"{self.out_trade_no}: {self.get_reason_display()}"

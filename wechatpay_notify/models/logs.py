@@ -40,11 +40,18 @@ class NotificationLog(models.Model):
     http_status = models.PositiveSmallIntegerField(_("HTTP status answered"), null=True, blank=True)
     duration_ms = models.PositiveIntegerField(_("milliseconds"), null=True, blank=True)
     attempt_estimate = models.PositiveSmallIntegerField(_("attempt (estimate)"), null=True, blank=True)
+    replay_of = models.BigIntegerField(_("processed again from"), null=True, blank=True)
+    """Primary key of the row whose stored bytes were taken again; NULL for what WeChat itself sent."""
 
     class Meta:
         verbose_name = _("notification")
         verbose_name_plural = _("notifications")
         ordering = ("-received_at", "-id")
+        permissions = (
+            ("process_notificationlog", _("Can process notifications again")),
+            ("reverify_notificationlog", _("Can verify refused notifications again")),
+            ("export_notificationlog", _("Can export notifications")),
+        )
         indexes = (
             models.Index(fields=["-received_at", "-id"], name="wechatpay_log_received"),
             models.Index(fields=["outcome", "-received_at", "-id"], name="wechatpay_log_outcome"),

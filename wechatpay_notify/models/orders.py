@@ -209,6 +209,10 @@ class Order(models.Model):
         verbose_name = _("order")
         verbose_name_plural = _("orders")
         ordering = ("-id",)
+        permissions = (
+            ("view_openid", _("Can see openids whole")),
+            ("export_order", _("Can export orders")),
+        )
         # In Meta, not unique=True: that would make a second (LIKE) index on PostgreSQL.
         constraints = (
             models.UniqueConstraint(fields=["public_id"], name="wechatpay_order_public_id"),
@@ -216,7 +220,14 @@ class Order(models.Model):
             models.UniqueConstraint(fields=["transaction_id"], name="wechatpay_order_transaction"),
             models.UniqueConstraint(fields=["settled_reference"], name="wechatpay_order_settled"),
         )
-        indexes = (models.Index(fields=["reference"], name="wechatpay_order_reference"),)
+        indexes = (
+            models.Index(fields=["reference"], name="wechatpay_order_reference"),
+            models.Index(fields=["openid"], name="wechatpay_order_openid"),
+            models.Index(fields=["sub_openid"], name="wechatpay_order_sub_openid"),
+            models.Index(fields=["combine_out_trade_no"], name="wechatpay_order_combined"),
+            models.Index(fields=["status", "-id"], name="wechatpay_order_status"),
+            models.Index(fields=["confirmed_by", "-id"], name="wechatpay_order_by"),
+        )
 
     def __str__(self) -> str:
         return str(self.out_trade_no)

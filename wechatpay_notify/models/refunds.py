@@ -93,6 +93,8 @@ class Refund(models.Model):
             models.UniqueConstraint(fields=["out_refund_no", "mchid", "sub_mchid"], name="wechatpay_refund_number"),
             models.UniqueConstraint(fields=["refund_id"], name="wechatpay_refund_id"),
         )
+        permissions = (("export_refund", _("Can export refunds")),)
+        indexes = (models.Index(fields=["status", "-id"], name="wechatpay_refund_status"),)
 
     def __str__(self) -> str:
         return str(self.out_refund_no)
