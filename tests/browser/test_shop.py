@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -14,17 +13,11 @@ import pytest
 
 from wechatpay_notify.testing import development_platform
 
+from .visitor import WIDTHS
+
 pytestmark = pytest.mark.browser
 
 MANAGE = str(Path(__file__).parent.parent.parent / "example_project" / "manage.py")
-CHROMIUM = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 
 
 @pytest.fixture(scope="module")
@@ -60,28 +53,9 @@ def shop(data):
         server.terminate()
 
 
-@pytest.fixture(scope="module")
-def browser():
-    from playwright.sync_api import sync_playwright  # not installed where no browser is
-
-    with sync_playwright() as runner:
-        opened = runner.chromium.launch(executable_path=shutil.which("chromium"), args=CHROMIUM)
-        yield opened
-        opened.close()
-
-
-@pytest.fixture(params=[1280, 390], ids="{}px".format)
-def page(request, browser):
-    """A page of a wide and of a narrow screen; nothing may be complained about in its console."""
-    complaints = []
-    opened = browser.new_page(viewport={"width": request.param, "height": 844})
-    opened.on("console", lambda message: complaints.append(message.text))
-    opened.on("pageerror", lambda error: complaints.append(str(error)))
-    # A poll that is under way when the page is left is broken off, and that is right.
-    opened.on("requestfailed", lambda lost: lost.failure == "net::ERR_ABORTED" or complaints.append(lost.url))
-    yield opened
-    opened.close()
-    assert complaints == []
+@pytest.fixture(params=WIDTHS)
+def page(request, visit, shop):
+    return visit(shop, width=request.param).page
 
 
 def order(page, shop):
