@@ -1,3 +1,4 @@
+from django.conf import settings
 from django.contrib import admin
 
 from .models import Product, Shipment, ShopOrder, StaffNote
@@ -27,3 +28,7 @@ class ShipmentAdmin(admin.ModelAdmin):
 class StaffNoteAdmin(admin.ModelAdmin):
     list_display = ("text", "created_at", "done")
     list_filter = ("done",)
+
+
+if settings.THEME == "unfold":
+    from . import themed  # noqa: F401 (it registers this app's models anew)
