@@ -3,13 +3,15 @@
 Never decides anything: what was answered, decided and fulfilled is read back and compared.
 """
 
+import json
+import secrets
 from collections.abc import Iterator
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, replace
 
 from django.db.models import F
 
 from shop.models import Product, ShopOrder, order_number
-from shop.payments import place_order
+from shop.payments import cancel_order, place_order
 from wechatpay_notify.testing import Platform, Signed, transaction_number
 
 PAID = "200 SUCCESS"
@@ -51,6 +53,7 @@ def scenes(platform: Platform) -> Iterator[Scene]:
     yield from _refunded_first(platform, cup)
     yield from _of_several(platform, [tea, cup, brush])
     yield from _events(platform, tea)
+    yield from _for_the_staff(platform, tea, brush)
 
 
 def _payments(platform: Platform, product: Product) -> Iterator[Scene]:
@@ -185,6 +188,30 @@ def _events(platform: Platform, product: Product) -> Iterator[Scene]:
     yield Scene("a profit share (TRANSACTION.SUCCESS)", signed, order, decided="received", fulfilled=0)
     used = {"stock_id": "9856000", "coupon_id": "9856000001", "consume_information": {"out_trade_no": order.number}}
     yield Scene("a coupon (COUPON.USE)", platform.v3("COUPON.USE", used), order, decided="received", fulfilled=0)
+
+
+def _for_the_staff(platform: Platform, product: Product, sold_out: Product) -> Iterator[Scene]:
+    """What heals by no retry: it waits in the admin for somebody who mends the cause."""
+    order = place_order(product, 1)
+    cancel_order(order)
+    signed = platform.payment_v3(order.number, order.total_fen)
+    yield Scene("a payment of a cancelled order", signed, order, decided="unexpected", fulfilled=0)
+    order = place_order(product, 1)
+    genuine = platform.payment_v3(order.number, order.total_fen)
+    rewritten = genuine.with_body(json.dumps(json.loads(genuine.body), indent=2).encode())
+    yield _refused("a proxy wrote the JSON anew", rewritten, order, "signature_invalid")
+    order = place_order(product, 1)
+    other = replace(platform, api_v3_key=secrets.token_hex(16))
+    signed = other.payment_v3(order.number, order.total_fen)
+    yield Scene(
+        "the APIv3 key was changed at WeChat", signed, order, answered=RETRY, decided="undecryptable", fulfilled=0
+    )
+    order = place_order(sold_out, 1)
+    Product.objects.filter(pk=sold_out.pk).update(stock=0)
+    signed = platform.payment_v3(order.number, order.total_fen)
+    yield Scene(
+        "a payment, and the shelf stays empty", signed, order, answered=RETRY, decided="receiver_failed", fulfilled=0
+    )
 
 
 def _refused(sent: str, signed: Signed, order: ShopOrder, decided: str) -> Scene:
