@@ -40,6 +40,10 @@ LINES = [
     ("a payment to a sub-merchant", "200 SUCCESS", "confirmed", 1),
     ("a profit share (TRANSACTION.SUCCESS)", "200 SUCCESS", "received", 0),
     ("a coupon (COUPON.USE)", "200 SUCCESS", "received", 0),
+    ("a payment of a cancelled order", "200 SUCCESS", "unexpected", 0),
+    ("a proxy wrote the JSON anew", "401 FAIL unauthorized", "signature_invalid", 0),
+    ("the APIv3 key was changed at WeChat", "503 FAIL retry", "undecryptable", 0),
+    ("a payment, and the shelf stays empty", "503 FAIL retry", "receiver_failed", 0),
 ]
 
 
