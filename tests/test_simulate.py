@@ -5,6 +5,7 @@ import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import StringIO
+from types import SimpleNamespace
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
@@ -260,6 +261,12 @@ class TestAnswers:
         stub.reply = reply
         with pytest.raises(CommandError, match="2 of 2 not answered"):
             simulate(stub.url, "--amount", "5", "--times", "2")
+
+    def test_an_answer_after_more_than_five_seconds_comes_too_late(self, stub, monkeypatch):
+        clock = SimpleNamespace(monotonic=iter([0.0, 5.001]).__next__)
+        monkeypatch.setattr("wechatpay_notify.management.commands.wechatpay_simulate.time", clock)
+        with pytest.raises(CommandError, match="1 of 1 not answered with success"):
+            simulate(stub.url, "--amount", "5")
 
     def test_of_a_shop_with_another_database_only_the_answer_is_known(self, stub):
         assert re.search(r"^200 SUCCESS, \d+ ms$", simulate(stub.url, "--amount", "5"), re.MULTILINE)

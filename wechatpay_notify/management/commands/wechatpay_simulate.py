@@ -32,6 +32,8 @@ from . import _notices
 KEYS = ".wechatpay"
 DEV_SERVER = "http://127.0.0.1:8000"
 MAX_TIMES = 100
+WAIT_SECONDS = 5
+"""How long WeChat waits for an answer before it counts the attempt as failed (protocol, 1.10 and 2.8)."""
 OF_PAYMENTS, OF_REFUNDS = ("again", "attach", "state"), ("out_refund_no", "refund_status")
 """Options that only the one or the other has."""
 MEND = (
@@ -49,6 +51,10 @@ class Sent:
     """Status and word, or that there was no answer."""
     accepted: bool
     milliseconds: int
+
+    @property
+    def in_time(self) -> bool:
+        return self.milliseconds <= WAIT_SECONDS * 1000
 
 
 class Command(BaseCommand):
@@ -126,8 +132,9 @@ class Command(BaseCommand):
         with ThreadPoolExecutor(times if options["together"] else 1) as pool:
             for count, sent in enumerate(pool.map(one, range(times)), 1):
                 label = f"#{count:<3} " if times > 1 else ""
-                self.stdout.write(f"{label}{sent.answered}{decision(sent.signed)}, {sent.milliseconds} ms")
-                accepted.append(sent.accepted)
+                late = "" if sent.in_time else f": too late, WeChat waits {WAIT_SECONDS} s and sends again"
+                self.stdout.write(f"{label}{sent.answered}{decision(sent.signed)}, {sent.milliseconds} ms{late}")
+                accepted.append(sent.accepted and (sent.in_time or spoil is not None))
         if spoil:
             if any(accepted):
                 raise CommandError("a request that is not WeChat's was accepted")
