@@ -15,7 +15,7 @@ from .judgement import Verdict, already_paid, healed_by
 from .models import Discrepancy, Order, Refund, SignalDelivery
 from .protocol.types import Result
 
-WHOLLY_REFUNDED = "Not run: the whole payment was refunded before."
+WHOLLY_REFUNDED = delivery.WHOLLY_REFUNDED
 
 
 class Held(Exception):

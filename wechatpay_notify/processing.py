@@ -4,7 +4,7 @@ First the fact, then the telling: what happened is committed before any receiver
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from django.db import router
@@ -42,6 +42,15 @@ class Reply:
     content: str
 
 
+@dataclass(frozen=True, slots=True)
+class Proven:
+    """A notification that is WeChat's, and what it says of payments or of a refund."""
+
+    merchant: Merchant
+    notification: Notification
+    found: tuple[Result, ...]
+
+
 def receive(
     version: Version,
     headers: Mapping[str, str],
@@ -56,22 +65,39 @@ def receive(
     """
     started = time.monotonic()
     row = _row(version, headers, body or b"", config.merchant.alias, remote_addr)
+    answered = ""
+
+    def settle(proven: Proven) -> str:
+        nonlocal answered
+        answered = questions.ask(proven.notification, proven.merchant)
+        return Settlement(proven.merchant, proven.notification, row, started).run(proven.found)
+
+    code = take(row, headers, body, config, now=time.time(), started=started, settle=settle)
+    outcome = OUTCOMES[code]
+    report(row, outcome)
+    if code in ALERTED and row.pk is not None:
+        notification_rejected.send_robust(sender=NotificationLog, notification=row, outcome=code)
+    return Reply(outcome, answered if answered and not outcome.word else _content(version, row, outcome.word))
+
+
+def take(
+    row: NotificationLog,
+    headers: Mapping[str, str],
+    body: bytes | None,
+    config: MerchantConfig,
+    *,
+    now: float,
+    started: float,
+    settle: Callable[[Proven], str],
+) -> str:
+    """Prove these bytes as of `now` (Unix seconds) and have what they say settled; the outcome's code.
+
+    `row` is filled in, and stored by `settle` or with what went wrong here. Raises nothing.
+    """
     refused: NotificationError | None = None
-    code = answered = ""
+    code = ""
     try:
-        if body is None:
-            raise TooLarge("the body was not read to its end")
-        if looks_like(body) != version and body:
-            raise Malformed(f"this is an API {looks_like(body)} body: its URL is notify/ or {looks_like(body)}/")
-        merchant = config.usable(version)
-        notification = PROTOCOLS[version].parse_notification(headers, body, merchant, now=time.time())
-        row.verified = True
-        _describe(row, notification)
-        found = results.read(notification)
-        _number(row, notification, found)
-        _mark_source(row)
-        answered = questions.ask(notification, merchant)
-        code = Settlement(merchant, notification, row, started).run(found)
+        code = settle(_prove(row, headers, body, config, now))
     except NotificationError as error:
         # Without its frames, and outside of this clause: error reports show the locals of both, keys among them.
         refused = error.with_traceback(None)
@@ -85,11 +111,7 @@ def receive(
         code = _fail(row, "error", error, started)
     if refused is not None:
         code = _refuse(row, refused, started)
-    outcome = OUTCOMES[code]
-    report(row, outcome)
-    if code in ALERTED and row.pk is not None:
-        notification_rejected.send_robust(sender=NotificationLog, notification=row, outcome=code)
-    return Reply(outcome, answered if answered and not outcome.word else _content(version, row, outcome.word))
+    return code
 
 
 def looks_like(body: bytes) -> Version:
@@ -122,6 +144,25 @@ def _take(result: Result, confirmed_by: str) -> str:
     except (HostError, DatabaseFailure) as error:
         warn("a query answer could not be recorded", error)
         return "unavailable"
+
+
+def _prove(
+    row: NotificationLog, headers: Mapping[str, str], body: bytes | None, config: MerchantConfig, now: float
+) -> Proven:
+    """Check and read the bytes; the row says what they are. Raises NotificationError."""
+    version: Version = "v2" if row.api_version == "v2" else "v3"
+    if body is None:
+        raise TooLarge("the body was not read to its end")
+    if looks_like(body) != version and body:
+        raise Malformed(f"this is an API {looks_like(body)} body: its URL is notify/ or {looks_like(body)}/")
+    merchant = config.usable(version)
+    notification = PROTOCOLS[version].parse_notification(headers, body, merchant, now=now)
+    row.verified = True
+    _describe(row, notification)
+    found = results.read(notification)
+    _number(row, notification, found)
+    _mark_source(row)
+    return Proven(merchant, notification, found)
 
 
 def _content(version: Version, row: NotificationLog, word: str) -> str:
@@ -166,7 +207,7 @@ def _number(row: NotificationLog, notification: Notification, found: tuple[Resul
         for name, limit in (("out_trade_no", 32), ("transaction_id", 32), ("out_refund_no", 64)):
             value = notification.resource.get(name)
             setattr(row, name, storable(value)[:limit] if isinstance(value, str) else "")
-    if notification.kind != "event" and first_sent is not None:
+    if notification.kind != "event" and first_sent is not None and row.replay_of is None:
         row.attempt_estimate = moments.attempt(first_sent, row.received_at.timestamp())
 
 
@@ -180,6 +221,8 @@ def _mark_source(row: NotificationLog) -> None:
 def _refuse(row: NotificationLog, error: NotificationError, started: float) -> str:
     """Store a refused request, an unproven one within its budget."""
     row.detail, row.verified = storable(error.detail)[:500], error.proven
+    if _is_known(row):
+        return error.code
     if not error.proven:
         counted = refusals.count()
         if counted > conf.REJECTED_LOG_PER_MINUTE:
@@ -188,6 +231,11 @@ def _refuse(row: NotificationLog, error: NotificationError, started: float) -> s
             refusals.prune(router.db_for_write(NotificationLog))
         refusals.prepare(row)
     return _store(row, error.code, started)
+
+
+def _is_known(row: NotificationLog) -> bool:
+    """Whether a row of these bytes is there already, and nothing was proven that it does not say."""
+    return row.replay_of is not None and not row.verified
 
 
 def _store(row: NotificationLog, code: str, started: float) -> str:
@@ -208,7 +256,7 @@ def _fail(row: NotificationLog, code: str, error: Exception, started: float) -> 
     # The first line alone: PostgreSQL's next ones quote the row, openid included.
     said = str(error.__cause__ or error).partition("\n")[0]
     row.detail = storable(f"{type(error.__cause__ or error).__name__}: {said}")[:500]
-    if row.pk is None and is_writer_busy(error):
+    if _is_known(row) or (row.pk is None and is_writer_busy(error)):
         return code  # waiting a second time would outlast WeChat's five seconds
     try:
         answer(row, code, started)

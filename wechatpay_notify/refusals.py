@@ -17,6 +17,7 @@ from .protocol.results import storable
 
 MAX_STORED_BODY = 16 * 1024
 """Bytes of an unproven body that are kept; the rest is cut and `detail` says so."""
+_CUT = "cut)"
 _PRUNE_AT_ONCE = 1000
 CODES = frozenset(error.code for error in NotificationError.__subclasses__())
 """Outcomes of refused requests."""
@@ -41,7 +42,12 @@ def prepare(row: NotificationLog) -> None:
         setattr(row, name, storable(claimed.get(name, ""))[:limit])
     if len(body) > MAX_STORED_BODY:
         row.body = body[:MAX_STORED_BODY]
-        row.detail = f"{row.detail} (body of {len(body)} bytes, cut)".strip()
+        row.detail = f"{row.detail} (body of {len(body)} bytes, {_CUT}".strip()
+
+
+def is_cut(row: NotificationLog) -> bool:
+    """Whether the end of the body is missing."""
+    return not row.verified and len(row.body) == MAX_STORED_BODY and row.detail.endswith(_CUT)
 
 
 def prune(using: str) -> None:

@@ -245,5 +245,6 @@ def _is_unstorable(error: Exception) -> bool:
 
 def answer(row: NotificationLog, code: str, started: float) -> None:
     row.outcome = code
-    row.http_status = OUTCOMES[code].http_status("v2" if row.api_version == "v2" else "v3")
+    if row.replay_of is None:  # else there is nobody to be answered
+        row.http_status = OUTCOMES[code].http_status("v2" if row.api_version == "v2" else "v3")
     row.duration_ms = delivery.milliseconds(started)

@@ -4,12 +4,13 @@ Never waits for a receiver that another process is running, and never lets one f
 """
 
 from . import receivers
-from .outbox import UNKNOWN_ORDER_GRACE, Known, names, rows_for, sequence
+from .outbox import UNKNOWN_ORDER_GRACE, WHOLLY_REFUNDED, Known, names, rows_for, sequence
 from .telling import Telling, claim, milliseconds, run
 from .worker import deliver_due, due
 
 __all__ = [
     "UNKNOWN_ORDER_GRACE",
+    "WHOLLY_REFUNDED",
     "Known",
     "Telling",
     "claim",

@@ -21,6 +21,8 @@ UNKNOWN_ORDER_GRACE = timedelta(minutes=5)
 """An order that is committed a little late heals with WeChat's first retries; only then is the shop told."""
 INLINE_LEEWAY = timedelta(seconds=15)
 """For a worker beside inline delivery: what the request is about to run is not due before WeChat's first retry."""
+WHOLLY_REFUNDED = "Not run: the whole payment was refunded before."
+"""The last error of a fulfilment that was called off; only a refund that is closed takes it up again."""
 OF_REFUNDS = frozenset(REFUND_SIGNALS.values())
 
 _SENDERS: dict[str, type[Model]] = {"notification_received": NotificationLog} | dict.fromkeys(OF_REFUNDS, Refund)

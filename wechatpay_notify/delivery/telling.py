@@ -154,8 +154,12 @@ def tell(
                 if claimed != "mine":
                     return "busy" if claimed == "taken" else "gone"
                 arguments = outbox.arguments(row, known, using)
-                if _overtaken(arguments, using):
+                if is_overtaken(arguments, using):
                     SignalDelivery.objects.using(using).filter(pk=row.pk).delete()
+                    return "gone"
+                if _is_refunded(row, arguments):
+                    called_off = {"status": SignalDelivery.Status.GAVE_UP, "last_error": outbox.WHOLLY_REFUNDED}
+                    SignalDelivery.objects.using(using).filter(pk=row.pk).update(**called_off)
                     return "gone"
                 with _savepoint(using):
                     receiver(signal=LEDGER_SIGNALS[row.signal], sender=sender(row.signal), **arguments)
@@ -246,7 +250,15 @@ def _replace(placeholder: SignalDelivery, using: str) -> None:
     SignalDelivery.objects.using(using).filter(pk=placeholder.pk).delete()
 
 
-def _overtaken(arguments: dict[str, Any], using: str) -> bool:
+def _is_refunded(row: SignalDelivery, arguments: dict[str, Any]) -> bool:
+    """Whether all of the payment was given back since somebody chose to deliver it again: it must not be fulfilled."""
+    if row.signal != "payment_confirmed":
+        return False
+    order: Order | None = arguments["order"]
+    return order is not None and order.refunded_amount >= order.amount
+
+
+def is_overtaken(arguments: dict[str, Any], using: str) -> bool:
     """Whether the payment that was to be told as unexpected was confirmed meanwhile; its discrepancy ends then."""
     discrepancy: Discrepancy | None = arguments.get("discrepancy")
     if discrepancy is None or discrepancy.reason not in HEALED_BY_CONFIRMATION:

@@ -53,14 +53,14 @@ def deliver_due(
         reserved = _reserve(using)
         if reserved is None:
             break
-        for ended in _run(with_receivers(reserved, using), using, stop):
+        for ended in run_reserved(with_receivers(reserved, using), using, stop):
             counted[ended] += 1
             told(ended)
     return counted
 
 
-def _run(reserved: list[SignalDelivery], using: str, stop: Callable[[], bool]) -> Iterator[str]:
-    """How each ended. What was not begun when `stop` says so is given back."""
+def run_reserved(reserved: list[SignalDelivery], using: str, stop: Callable[[], bool] = lambda: False) -> Iterator[str]:
+    """Run what this process has reserved; how each ended. What was not begun when `stop` says so is given back."""
     rows, notifications = deque(reserved), outbox.notifications(reserved, using)
     held: set[int] = set()
     while rows and not stop():

@@ -1,0 +1,104 @@
+"""History: who did what to a payment by hand, and why, as entries of Django's admin log.
+
+Never an entry without a user; where the admin is not installed there is no history.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.apps import apps
+from django.db.models import Model, Q, QuerySet
+from django.utils import timezone
+
+from .conf import conf
+from .models import Desk, Discrepancy, NotificationLog, Order, Refund, SignalDelivery
+
+MOST_ROWS = 200
+"""Rows of one order whose entries are looked for, of each kind."""
+MOST_ENTRIES = 200
+CHANGE = 2
+"""As in django.contrib.admin.models, which cannot be imported where the admin is not installed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One deed."""
+
+    at: datetime
+    by: str
+    """The user's name."""
+    message: str
+
+
+def is_kept() -> bool:
+    """Whether django.contrib.admin is there to keep it."""
+    return apps.is_installed("django.contrib.admin")
+
+
+def record(user_id: int, rows: Iterable[Model], message: str) -> None:
+    """Write an entry for each of these rows, all of one moment."""
+    if not is_kept():
+        return
+    entries, now = _entries(), timezone.now()
+    entries.bulk_create(
+        entries.model(
+            action_time=now,
+            user_id=user_id,
+            content_type_id=_type_of(type(row)),
+            object_id=str(row.pk),
+            object_repr=str(row)[:200],
+            action_flag=CHANGE,
+            # Django would read a text that begins with a bracket as its own structured message.
+            change_message=f" {message}" if message.startswith("[") else message,
+        )
+        for row in rows
+    )
+
+
+def about(row: NotificationLog | SignalDelivery | Discrepancy | Refund) -> list[Model]:
+    """The row and its orders: what an entry is written for."""
+    if not isinstance(row, NotificationLog):
+        return [row] if row.order is None else [row, row.order]
+    numbers, config = row.order_numbers(), conf.merchants.get(row.merchant)
+    named = Order.objects.filter(out_trade_no__in=numbers)
+    if config is not None:  # whose combined orders may hold those of other merchants
+        named = named.filter(Q(mchid=config.merchant.mchid) | Q(combine_out_trade_no=row.out_trade_no))
+    return [row, *(order for order in named[:MOST_ROWS] if order.out_trade_no in numbers)]
+
+
+def of(order: Order) -> list[Entry]:
+    """What was done by hand to this order and its rows, the oldest first; one entry where a deed wrote several."""
+    if not is_kept():
+        return []
+    numbers = {order.out_trade_no, order.combine_out_trade_no} - {""}
+    pks: dict[type[Model], Iterable[int]] = {
+        Order: [order.pk],
+        Desk: [order.pk],
+        SignalDelivery: _some(SignalDelivery.objects.filter(order=order.pk)),
+        Refund: _some(Refund.objects.filter(order=order.pk)),
+        Discrepancy: _some(Discrepancy.objects.filter(order=order.pk)),
+        # It may have been taken again before there was an order.
+        NotificationLog: _some(NotificationLog.objects.filter(out_trade_no__in=numbers)),
+    }
+    found = Q()
+    for model, those in pks.items():
+        found |= Q(content_type=_type_of(model), object_id__in=[str(pk) for pk in those])
+    entries = _entries().filter(found).select_related("user").order_by("action_time", "pk")[:MOST_ENTRIES]
+    deeds = (Entry(row.action_time, row.user.get_username(), row.get_change_message().strip()) for row in entries)
+    return list(dict.fromkeys(deeds))
+
+
+def _some(rows: QuerySet[Any]) -> QuerySet[Any, int]:
+    return rows.order_by("-pk").values_list("pk", flat=True)[:MOST_ROWS]
+
+
+def _entries() -> Any:
+    """Django's admin log; its user and content type are indexed, so that one order's entries are found by the latter."""
+    return apps.get_model("admin", "LogEntry")._default_manager
+
+
+def _type_of(model: type[Model]) -> int:
+    types: Any = apps.get_model("contenttypes", "ContentType")
+    return int(types.objects.get_for_model(model, for_concrete_model=False).pk)
