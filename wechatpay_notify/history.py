@@ -85,9 +85,9 @@ def of(order: Order) -> list[Entry]:
     found = Q()
     for model, those in pks.items():
         found |= Q(content_type=_type_of(model), object_id__in=[str(pk) for pk in those])
-    entries = _entries().filter(found).select_related("user").order_by("action_time", "pk")[:MOST_ENTRIES]
+    entries = _entries().filter(found).select_related("user").order_by("-action_time", "-pk")[:MOST_ENTRIES]
     deeds = (Entry(row.action_time, row.user.get_username(), row.get_change_message().strip()) for row in entries)
-    return list(dict.fromkeys(deeds))
+    return list(dict.fromkeys(deeds))[::-1]
 
 
 def _some(rows: QuerySet[Any]) -> QuerySet[Any, int]:
@@ -95,7 +95,7 @@ def _some(rows: QuerySet[Any]) -> QuerySet[Any, int]:
 
 
 def _entries() -> Any:
-    """Django's admin log; its user and content type are indexed, so that one order's entries are found by the latter."""
+    """Django's admin log, which is found by content type: its object's number has no index."""
     return apps.get_model("admin", "LogEntry")._default_manager
 
 

@@ -4,6 +4,7 @@ Never believes a byte more than the first time, never changes the row it takes, 
 """
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -112,10 +113,10 @@ def replayable(row: NotificationLog) -> str:
     return next((reason for reason, holds in reasons.items() if holds), "")
 
 
-def refused_since(moment: datetime) -> QuerySet[NotificationLog]:
+def refused_since(moment: datetime, outcomes: Sequence[str] = MENDABLE) -> QuerySet[NotificationLog]:
     """What was refused since then and might be accepted after a mend, in the order in which it came."""
     rows = NotificationLog.objects.using(router.db_for_write(NotificationLog))
-    found = rows.filter(outcome__in=MENDABLE, received_at__gte=moment, replay_of=None)
+    found = rows.filter(outcome__in=outcomes, received_at__gte=moment, replay_of=None)
     return found.order_by("received_at", "pk")
 
 

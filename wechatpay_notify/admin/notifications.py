@@ -44,7 +44,7 @@ class OutcomeFilter(admin.SimpleListFilter):
         if self.value() == "attention":
             return queryset.filter(outcome__in=ATTENTION)
         if self.value() == "interrupted":
-            return queryset.filter(outcome="", http_status=None)
+            return queryset.filter(outcome="", http_status=None, replay_of=None)
         return queryset.filter(outcome=self.value()) if self.value() else None
 
 

@@ -17,7 +17,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, pgettext_lazy
 
-from wechatpay_notify.facts import WHOLLY_REFUNDED
+from wechatpay_notify.delivery import WHOLLY_REFUNDED
 from wechatpay_notify.models import Discrepancy, NotificationLog, Order, Refund, SignalDelivery
 from wechatpay_notify.outcomes import OUTCOMES
 
@@ -207,7 +207,7 @@ def outcome_label(row: NotificationLog) -> str:
 
 def outcome_tone(row: NotificationLog) -> str:
     outcome = OUTCOMES.get(row.outcome)
-    if outcome is None or row.http_status is None or outcome.level == logging.WARNING:
+    if outcome is None or outcome.level == logging.WARNING or (row.http_status is None and row.replay_of is None):
         return "warn"
     if outcome.level >= logging.ERROR:
         return "bad"
@@ -222,6 +222,8 @@ def event(row: NotificationLog) -> str:
 
 def answer(row: NotificationLog) -> str:
     """The answer WeChat had: the status alone would not tell in v2, which answers 200 to nearly everything."""
+    if row.replay_of is not None:
+        return _("processed again, no answer")
     if row.http_status is None:
         return _("no answer was sent (interrupted); WeChat sends again")
     outcome = OUTCOMES.get(row.outcome)
