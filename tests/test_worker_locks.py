@@ -11,6 +11,7 @@ from tests.settings import PLATFORM
 from tests.test_worker import deliver, outcome, pay
 from wechatpay_notify import signals
 from wechatpay_notify.delivery import deliver_due, worker
+from wechatpay_notify.delivery.again import deliver_again
 from wechatpay_notify.models import Order, SignalDelivery
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -51,6 +52,18 @@ def test_a_worker_looks_once_and_no_more_at_what_another_has_in_hand(
     with in_hand_elsewhere(SignalDelivery.objects.all()), django_assert_max_num_queries(20):
         assert deliver_due(stop=lambda: time.monotonic() > stop) == {}
     assert deliver() == "1 done"
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_delivering_again_does_not_wait_for_what_another_has_in_hand(client, deferred, order, shipped, force):
+    pay(client)
+    (pk,) = SignalDelivery.objects.values_list("pk", flat=True)
+    started = time.monotonic()
+    with in_hand_elsewhere(SignalDelivery.objects.all()):
+        assert deliver_again([pk], force=force) == {"gone": 1}
+        assert time.monotonic() - started < 2
+    assert deliver_again([pk], force=force) == {"done": 1}
+    assert len(shipped.calls) == 1
 
 
 def test_receivers_at_work_elsewhere_do_not_hide_what_is_due_behind_them(client, deferred, order, shipped, monkeypatch):

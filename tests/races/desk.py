@@ -14,7 +14,10 @@ from django.views.decorators.csrf import csrf_exempt
 
 from tests.shop.models import Shipment
 from wechatpay_notify import retention
+from wechatpay_notify.delivery import deliver_due
+from wechatpay_notify.delivery.again import deliver_again
 from wechatpay_notify.models import Discrepancy, NotificationLog, Order, Refund, SignalDelivery
+from wechatpay_notify.replay import process_again
 
 from .receivers import gate_of
 
@@ -76,6 +79,38 @@ def prune(request):
     return JsonResponse({"said": out.getvalue()})
 
 
+@csrf_exempt
+@transaction.non_atomic_requests
+def replay(request):
+    """Process again what arrived first of this number."""
+    row = NotificationLog.objects.filter(out_trade_no=json.loads(request.body), replay_of=None).earliest("pk")
+    return JsonResponse({"outcome": process_again(row).outcome})
+
+
+@csrf_exempt
+@transaction.non_atomic_requests
+def again(request):
+    """Deliver again what this order's receivers were told, or were not."""
+    number, force = json.loads(request.body)
+    pks = list(SignalDelivery.objects.filter(order__out_trade_no=number).values_list("pk", flat=True))
+    return JsonResponse(deliver_again(pks, force=force))
+
+
+@csrf_exempt
+@transaction.non_atomic_requests
+def work(request):
+    """Be a worker until nothing is due."""
+    return JsonResponse(deliver_due())
+
+
+@csrf_exempt
+@transaction.non_atomic_requests
+def hurry(request):
+    """What is pending is due now."""
+    SignalDelivery.objects.filter(status="pending").update(next_attempt_at=timezone.now())
+    return JsonResponse({})
+
+
 @transaction.non_atomic_requests  # reading must not wait for a receiver, as BEGIN IMMEDIATE would
 def report(request):
     """All that is on record about these order numbers."""
@@ -102,7 +137,7 @@ def _about(number):
         "deliveries": Counter(SignalDelivery.objects.filter(subject__in=subjects).values_list("status", flat=True)),
         "discrepancies": {row.reason: row.resolved_at is None for row in discrepancies},
         "outcomes": Counter(NotificationLog.objects.filter(out_trade_no=number).values_list("outcome", flat=True)),
-        "unanswered": NotificationLog.objects.filter(out_trade_no=number, http_status=None).count(),
+        "unanswered": NotificationLog.objects.filter(out_trade_no=number, http_status=None, replay_of=None).count(),
     }
 
 

@@ -262,3 +262,50 @@ def test_confirming_does_not_wait_for_the_receiver_of_its_own_discrepancy(shop, 
     (about,) = staff.report(number)
     assert about["status"] == "paid"
     assert about["effects"] == FULFILLED | {"alarm amount_mismatch": 1}
+
+
+def test_processing_again_beside_retries_tells_once(wechat, staff):
+    notices = [Notice(staff.number("ships"), KINDS[number % 3]) for number in range(6)]
+    numbers = [notice.number for notice in notices]
+    assert {answer.status for answer in at_once(*(partial(wechat.send, notice) for notice in notices))} <= {200, 409}
+    staff.expect(*numbers)
+
+    at_once(
+        *(partial(wechat.insist, notice) for notice in notices * 2),
+        *(partial(staff.replay, number) for number in numbers * 2),
+    )
+
+    found = staff.report(*numbers)
+    assert [about["effects"] for about in found] == [FULFILLED] * 6
+    assert [about["deliveries"] for about in found] == [{"done": 2}] * 6
+    assert [about["discrepancies"] for about in found] == [{"unknown_order": False}] * 6
+    assert {staff.replay(number) for number in numbers} == {"duplicate"}
+
+
+def test_delivering_again_beside_a_worker_and_retries_runs_each_receiver_once(wechat, staff):
+    notices = [Notice(staff.order("fails")) for _ in range(3)]
+    numbers = [notice.number for notice in notices]
+    assert [answer.status for answer in at_once(*(partial(wechat.send, notice) for notice in notices))] == [503] * 3
+    staff.hurry()
+
+    at_once(
+        *(partial(staff.deliver_again, number) for number in numbers * 2),
+        *[staff.work] * 3,
+        *(partial(wechat.insist, notice) for notice in notices),
+    )
+
+    found = staff.report(*numbers)
+    assert [about["effects"] for about in found] == [FULFILLED] * 3
+    assert [about["deliveries"] for about in found] == [{"done": 2}] * 3
+
+
+def test_forcing_at_once_runs_each_receiver_as_often_as_it_is_said(wechat, staff):
+    notice = Notice(staff.order("ships"))
+    wechat.insist(notice)
+
+    said = total(at_once(*[partial(staff.deliver_again, notice.number, force=True)] * 6))
+
+    (about,) = staff.report(notice.number)
+    assert about["deliveries"] == {"done": 2}
+    assert sum(about["effects"].values()) == 2 + said["done"]
+    assert said["done"] >= 2

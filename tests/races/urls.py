@@ -11,5 +11,9 @@ urlpatterns = [
     path("desk/gate/", desk.gate),
     path("desk/age/", desk.age),
     path("desk/prune/", desk.prune),
+    path("desk/replay/", desk.replay),
+    path("desk/again/", desk.again),
+    path("desk/work/", desk.work),
+    path("desk/hurry/", desk.hurry),
     path("desk/report/", desk.report),
 ]

@@ -192,6 +192,22 @@ class Staff:
         """Delete old notifications; returns what the command said."""
         return str(self._post("prune", None)["said"])
 
+    def replay(self, number: str) -> str:
+        """Process again what arrived first of this number; returns the outcome."""
+        return str(self._post("replay", number)["outcome"])
+
+    def deliver_again(self, number: str, *, force: bool = False) -> dict[str, int]:
+        """Deliver again what the receivers of this order were told, or were not; how they ended."""
+        return dict(self._post("again", [number, force]))
+
+    def work(self) -> None:
+        """Be a worker until nothing is due."""
+        self._post("work", None)
+
+    def hurry(self) -> None:
+        """Let what is pending be due now."""
+        self._post("hurry", None)
+
     def open_gate(self, number: str) -> None:
         """Let the receiver of this order go on."""
         self._post("gate", number)
