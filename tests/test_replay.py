@@ -321,6 +321,23 @@ def test_a_payment_whose_notifications_were_pruned_is_still_a_duplicate(client, 
     assert len(shipped.calls) == 1
 
 
+def test_an_event_that_was_told_is_not_told_again_after_its_notifications_were_pruned(client, merchant, connect):
+    told = connect(signals.notification_received)
+    signed = PLATFORM.v3("COUPON.USE", {"coupon_id": "1"}, notification_id="event-1")
+    merchant(**WRONG["undecryptable"])
+    assert outcome(client, signed) == "undecryptable"
+    kept = newest()
+    assert (kept.notification_id, kept.event_type) == ("event-1", "COUPON.USE")
+    merchant()
+    assert outcome(client, signed) == "received"
+    for row in NotificationLog.objects.exclude(pk=kept.pk):
+        NotificationLog.objects.filter(pk=row.pk).update(received_at=row.received_at - timedelta(days=400))
+    call_command("wechatpay_prune", stdout=StringIO())
+    assert newest() == kept
+    assert again(kept).outcome == "duplicate"
+    assert len(told.calls) == 1
+
+
 def test_inside_of_a_transaction_it_is_refused(client, order):
     outcome(client, payment())
     with pytest.raises(RuntimeError), transaction.atomic():

@@ -103,7 +103,7 @@ def test_a_worker_that_does_not_know_a_receiver_never_waits_for_one_that_does(
     rows = worker._reserve("default")
     with in_hand_elsewhere(SignalDelivery.objects.all()):
         begun = time.monotonic()
-        assert list(worker._run(rows, "default", lambda: False)) == ["gone"]
+        assert list(worker.run_reserved(rows, "default", lambda: False)) == ["gone"]
         assert time.monotonic() - begun < 1
 
 
@@ -112,5 +112,5 @@ def test_a_worker_that_is_stopped_never_waits_for_a_receiver(client, deferred, o
     rows = worker._reserve("default")
     with in_hand_elsewhere(SignalDelivery.objects.all()):
         begun = time.monotonic()
-        assert list(worker._run(rows, "default", lambda: True)) == []
+        assert list(worker.run_reserved(rows, "default", lambda: True)) == []
         assert time.monotonic() - begun < 1

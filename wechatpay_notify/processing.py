@@ -230,6 +230,8 @@ def _refuse(row: NotificationLog, error: NotificationError, started: float) -> s
         if counted == 1:
             refusals.prune(router.db_for_write(NotificationLog))
         refusals.prepare(row)
+    elif row.resource is None:
+        refusals.number(row)  # not decrypted; by its id it is known again when WeChat's next attempt is taken
     return _store(row, error.code, started)
 
 

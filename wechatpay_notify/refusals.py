@@ -37,12 +37,18 @@ def count() -> int:
 def prepare(row: NotificationLog) -> None:
     """Cut the body and add the numbers the sender claims, so that the row is found by them."""
     body = bytes(row.body)
-    claimed = _claims(row.api_version, body) if len(body) <= MAX_STORED_BODY else {}
-    for name, limit in (("notification_id", 64), ("event_type", 64), ("out_trade_no", 32), ("transaction_id", 32)):
-        setattr(row, name, storable(claimed.get(name, ""))[:limit])
+    if len(body) <= MAX_STORED_BODY:
+        number(row)
     if len(body) > MAX_STORED_BODY:
         row.body = body[:MAX_STORED_BODY]
         row.detail = f"{row.detail} (body of {len(body)} bytes, {_CUT}".strip()
+
+
+def number(row: NotificationLog) -> None:
+    """Add the numbers that the body names outside of what is encrypted."""
+    claimed = _claims(row.api_version, bytes(row.body))
+    for name, limit in (("notification_id", 64), ("event_type", 64), ("out_trade_no", 32), ("transaction_id", 32)):
+        setattr(row, name, storable(claimed.get(name, ""))[:limit])
 
 
 def is_cut(row: NotificationLog) -> bool:
