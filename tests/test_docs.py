@@ -28,6 +28,7 @@ from wechatpay_notify.delivery.telling import BACKOFF_SECONDS, MAX_ATTEMPTS
 from wechatpay_notify.delivery.worker import PATIENCE
 from wechatpay_notify.events import EVENTS as MEANINGS
 from wechatpay_notify.management.commands.wechatpay_deliver import Command as Deliver
+from wechatpay_notify.management.commands.wechatpay_replay import Command as Replay
 from wechatpay_notify.management.commands.wechatpay_simulate import Command as Simulate
 from wechatpay_notify.models import Discrepancy, Order
 from wechatpay_notify.outcomes import OUTCOMES
@@ -444,6 +445,13 @@ def test_the_sample_orders_to_the_worker_are_understood():
     assert len(lines) == 4
     for _python, _manage, name, *options in lines:
         Deliver().create_parser("manage.py", name).parse_args(options)
+
+
+def test_the_sample_replays_are_understood():
+    lines = [shlex.split(line) for block in blocks("docs/replaying.rst", "sh") for line in block.strip().splitlines()]
+    assert len(lines) == 4
+    for _python, _manage, name, *options in lines:
+        Replay().create_parser("manage.py", name).parse_args(options)
 
 
 @pytest.mark.parametrize("page", PAGES)
