@@ -16,6 +16,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from wechatpay_notify.doctor import diagnose
 from wechatpay_notify.events import meaning
 from wechatpay_notify.models import Discrepancy, NotificationLog, Order, Refund, SignalDelivery
 from wechatpay_notify.outcomes import OUTCOMES
@@ -127,6 +128,7 @@ class NotificationLogAdmin(ReadOnlyAdmin):
         refunds = Refund.objects.filter(out_refund_no=row.out_refund_no, order__in=found)
         unrecorded = _("No refund of this number is recorded.")
         return [
+            _diagnosis(row),
             panels.orders(orders, links),
             panels.refunds(refunds, links, unrecorded) if row.out_refund_no else None,
             panels.deliveries(SignalDelivery.objects.filter(told), links),
@@ -134,6 +136,12 @@ class NotificationLogAdmin(ReadOnlyAdmin):
             _siblings(row, links),
             *_sent(row),
         ]
+
+
+def _diagnosis(row: NotificationLog) -> Panel | None:
+    """What the doctor found out about a refusal."""
+    found = [[Cell(plain(str(one.cause))), Cell(plain(str(one.mend)))] for one in diagnose(row)]
+    return Panel(title=_("Why it was refused"), columns=[_("cause"), _("what to do")], rows=found) if found else None
 
 
 def _siblings(row: NotificationLog, links: Links) -> Panel | None:

@@ -26,7 +26,7 @@ MAX_DEPTH = 32
 """Levels of JSON; documented resources have 5. From about 900 on Python's recursion limit stops whoever copies them."""
 
 _HEADERS = tuple(f"Wechatpay-{name}" for name in ("Timestamp", "Nonce", "Signature", "Serial", "Signature-Type"))
-_PADDING, _SHA256 = PKCS1v15(), SHA256()
+PADDING, SHA256_HASH = PKCS1v15(), SHA256()
 _KINDS: dict[str, Kind] = {
     "TRANSACTION.SUCCESS": "payment",
     "TRANSACTION.FAIL": "payment",
@@ -80,15 +80,20 @@ def verify(headers: Mapping[str, str], body: bytes, merchant: Merchant, *, now: 
         raise UnknownSerial(f"the platform certificate {key.serial} has expired")
     if key.not_before is not None and now < key.not_before:
         raise UnknownSerial(f"the platform certificate {key.serial} is not valid yet")
-    message = b"%s\n%s\n%s\n" % (timestamp.encode(), nonce.encode(), body)
+    message = signed_text(timestamp, nonce, body)
     try:
         # validate=True: Python's default decoder drops foreign characters, which would make signatures malleable.
         signature = base64.b64decode(encoded, validate=True)
-        key.public_key.verify(signature, message, _PADDING, _SHA256)
+        key.public_key.verify(signature, message, PADDING, SHA256_HASH)
     except ValueError as error:
         raise SignatureInvalid("the signature is no base64") from error
     except InvalidSignature as error:
         raise SignatureInvalid(f"the signature does not verify with {key.serial}") from error
+
+
+def signed_text(timestamp: str, nonce: str, body: bytes) -> bytes:
+    """What WeChat signs of a request (protocol, 2.2)."""
+    return b"%s\n%s\n%s\n" % (timestamp.encode(), nonce.encode(), body)
 
 
 def strict_json(text: bytes, what: str) -> dict[str, Any]:
