@@ -26,6 +26,7 @@ from wechatpay_notify import checks, signals
 from wechatpay_notify.conf import DEFAULTS, MERCHANT_SETTINGS
 from wechatpay_notify.delivery.telling import BACKOFF_SECONDS, MAX_ATTEMPTS
 from wechatpay_notify.delivery.worker import PATIENCE
+from wechatpay_notify.doctor.words import WORDS as FINDINGS
 from wechatpay_notify.events import EVENTS as MEANINGS
 from wechatpay_notify.management.commands.wechatpay_deliver import Command as Deliver
 from wechatpay_notify.management.commands.wechatpay_replay import Command as Replay
@@ -292,6 +293,10 @@ def test_every_refusal_is_explained_where_one_looks_for_it():
     named = {name for line in explained for name in line.split(", ")}
     assert named <= set(OUTCOMES)
     assert {code for code, outcome in OUTCOMES.items() if outcome.word == "unauthorized"} < named
+
+
+def test_the_table_of_the_doctors_findings_is_the_codes_own():
+    assert sorted(row[0] for row in table("docs/not-verifying.rst", "findings")) == sorted(FINDINGS)
 
 
 def test_the_settings_tables_are_the_codes_own():
