@@ -55,6 +55,12 @@ def headed(signed=None, **headers):
     return Signed({name: value for name, value in changed.items() if value is not None}, signed.body)
 
 
+def doubled(signed):
+    """Its Wechatpay- headers as a server joins two of a name."""
+    twice = {name: f"{value}, {value}" for name, value in signed.headers.items() if name.startswith("Wechatpay-")}
+    return Signed(signed.headers | twice, signed.body)
+
+
 def resigned(body, timestamp=None):
     return PLATFORM.sign_v3(body, timestamp=timestamp)
 
@@ -164,6 +170,8 @@ SIMPLE = {
     "altered_otherwise, the nonce": lambda: headed(Nonce="N" * 32),
     "headers_all_missing": lambda: headed(Timestamp=None, Nonce=None, Signature=None, Serial=None),
     "headers_missing": lambda: headed(Nonce=None),
+    "headers_doubled": lambda: doubled(PLATFORM.payment_v3(NUMBER, 100)),
+    "empty": lambda: (notice().with_body(b""), V2),
     "headers_odd": lambda: headed(Nonce="n\u00e9"),
     "headers_cut": lambda: headed(Nonce="n" * 2000),
     "signature_type": lambda: headed(Signature_Type="WECHATPAY2-SM2-WITH-SM3"),

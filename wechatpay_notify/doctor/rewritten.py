@@ -6,10 +6,7 @@ Never blames WeChat: the signature is right over what it sent.
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-_PASS = _(
-    "Let what is in front of Django (gateway, firewall, proxy, middleware) pass the body byte by byte. "
-    "The key is right."
-)
+_PASS = _("Let what is in front of Django (gateway, firewall, proxy, middleware) pass the body byte by byte.")
 _FIELD = _(
     "Let what is in front of Django pass the XML as it is, without parsing and writing it anew. The key is right."
 )

@@ -35,6 +35,8 @@ def examine(
     start = body.lstrip()[:1]
     if (version, start) in (("v3", b"<"), ("v2", b"{")):
         return _of_other_version("v2" if version == "v3" else "v3", case)
+    if not start and not any(name.startswith("wechatpay-") for name in case.headers):
+        return (symptom("empty"),)
     found = tuple(_EXAMINE[version](case))
     if version == "v3" and start != b"{" and any(one.code == "headers_all_missing" for one in found):
         rewritten = v2.altered(case)  # XML that is encoded or packed does not begin as XML

@@ -48,7 +48,10 @@ def examine(case: Case) -> Iterator[Symptom]:
     signatures = list(_signatures(encoded))
     signers = _signers(signatures, _keys(case, serial))
     held = _over(signers, timestamp, nonce, case.body)
-    if held:
+    once = [value.partition(",")[0].strip() for value in values]
+    if once != values and _over(_signers(_signatures(once[2]), _keys(case, once[3])), once[0], once[1], case.body):
+        yield symptom("headers_doubled")
+    elif held:
         yield from _holding(held, case)
     elif signers:
         yield from _altered(signers, timestamp, nonce, case)
@@ -69,7 +72,7 @@ def _headers(case: Case, values: list[str]) -> Symptom | None:
         return several("headers_missing", "names", missing)
     if values[2].startswith(v3.PROBE_PREFIX):
         return symptom("probe")
-    if signature_type != v3.SIGNATURE_TYPE:
+    if signature_type.partition(",")[0].strip() != v3.SIGNATURE_TYPE:
         return symptom("signature_type", type=signature_type)
     if any(len(value) >= MAX_KEPT_HEADER for value in values):
         return symptom("headers_cut", limit=MAX_KEPT_HEADER)
@@ -234,8 +237,8 @@ def _content(case: Case) -> Symptom:
         v3.parse_notification(case.headers, case.body, merchant, now=case.received_at)
     except Undecryptable:
         return unopened(v3.strict_json(case.body, "the body")["resource"], case)
-    except AlgorithmRefused:
-        return symptom("resource_algorithm")
+    except AlgorithmRefused as error:  # unproven: the one of several signature types that came first is right
+        return symptom("resource_algorithm" if error.proven else "headers_doubled")
     except NotificationError as error:
         return symptom("signed_but_odd", why=error.detail)
     return symptom("mended")
