@@ -5,4 +5,5 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("wechatpay/", include("wechatpay_notify.urls")),
     path("wechatpay/", include("wechatpay_notify.status.urls")),
+    path("wechatpay/", include("wechatpay_notify.health.urls")),
 ]

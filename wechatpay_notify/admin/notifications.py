@@ -10,7 +10,7 @@ from typing import Any
 
 from django.contrib import admin
 from django.db.models import Q, QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext
@@ -27,6 +27,7 @@ from .panels import Cell, Links, Panel
 from .readonly import ReadOnlyAdmin, any_of, shown_moment
 from .records import MOST_ORDERS, badge, named
 from .refunds import REFUND_NUMBERS, naming
+from .strip import strip
 
 ATTENTION = [code for code, outcome in OUTCOMES.items() if outcome.level >= logging.ERROR]
 
@@ -75,6 +76,10 @@ class NotificationLogAdmin(ReadOnlyAdmin):
         ),
         (_("How it came"), {"fields": (("received_at_shown", "merchant", "remote_addr"),)}),
     )
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        health = strip(Links(self.admin_site, request)) if request.method == "GET" else {}
+        return super().changelist_view(request, health | (extra_context or {}))
 
     def heading(self, row: NotificationLog) -> str:
         return f"#{row.pk} · {panels.outcome_label(row)}"

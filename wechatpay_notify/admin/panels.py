@@ -75,7 +75,11 @@ class Links:
         return reverse(f"{_name(row)}_change", args=[row.pk], current_app=self._site.name)
 
     def search(self, model: type[Model], number: str) -> str:
-        return f"{reverse(f'{_name(model)}_changelist', current_app=self._site.name)}?{urlencode({'q': number})}"
+        return self.listed(model, q=number)
+
+    def listed(self, model: type[Model], **query: str) -> str:
+        """The list with these query parameters, whether this user may view it or not."""
+        return f"{reverse(f'{_name(model)}_changelist', current_app=self._site.name)}?{urlencode(query)}"
 
 
 def orders(rows: QuerySet[Order], links: Links) -> Panel | None:

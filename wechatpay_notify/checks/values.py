@@ -9,7 +9,7 @@ from django.conf import settings
 from django.urls import NoReverseMatch
 from django.utils.module_loading import import_string
 
-from wechatpay_notify.conf import DEFAULTS, DELIVERIES, conf
+from wechatpay_notify.conf import DEFAULTS, DELIVERIES, MIN_TOKEN, conf
 from wechatpay_notify.protocol.errors import Misconfigured
 from wechatpay_notify.questions import QUESTIONS
 from wechatpay_notify.sources import POLICIES, PUBLISHED_WORD
@@ -200,6 +200,15 @@ def _trusted_proxies() -> Findings:
         )
 
 
+def _health_token() -> Findings:
+    if conf.HEALTH_TOKEN is not None and not conf.health_token:
+        yield (
+            "E032",
+            f'WECHATPAY_NOTIFY["HEALTH_TOKEN"] must be at least {MIN_TOKEN} ASCII characters without spaces, or None.',
+            "Give a random one, of secrets.token_urlsafe(), or remove it: then only staff sees the health view.",
+        )
+
+
 CHECKS = (
     _setting,
     _callables,
@@ -212,4 +221,5 @@ CHECKS = (
     _source_networks,
     _source_policy,
     _trusted_proxies,
+    _health_token,
 )

@@ -25,6 +25,7 @@ __all__ = [
     "DEFAULT_ALIAS",
     "DELIVERIES",
     "MERCHANT_SETTINGS",
+    "MIN_TOKEN",
     "SIGN_TYPES",
     "Fault",
     "KeyDirectory",
@@ -48,10 +49,13 @@ DEFAULTS: dict[str, Any] = {
     "MAX_BODY_BYTES": 2 * 1024 * 1024,
     "REJECTED_LOG_PER_MINUTE": 60,
     "REJECTED_LOG_KEEP": 10_000,
+    "HEALTH_TOKEN": None,
 }
 DELIVERIES = ("inline", "deferred")
 """DELIVERY is one of these, or what wakes a worker."""
 DEFAULT_ALIAS = "default"
+MIN_TOKEN = 16
+"""Characters of HEALTH_TOKEN; a shorter one could be guessed."""
 
 Resolver = Callable[[Result], ExpectedOrder | None]
 
@@ -132,6 +136,12 @@ class Conf:
             raise Misconfigured("TRUSTED_PROXIES trusts everybody, who may then choose an address")
         return networks
 
+    @property
+    def health_token(self) -> str:
+        """HEALTH_TOKEN, or "" where there is none or one that must not be used; nobody bears that."""
+        token = self.HEALTH_TOKEN
+        return token if isinstance(token, str) and _is_token(token) else ""
+
     def merchant(self, alias: str) -> MerchantConfig | None:
         """The merchant behind a URL alias, or None. Whatever the host's callable raises comes through."""
         if self.merchant_for is None:
@@ -159,6 +169,11 @@ def build_merchant(alias: str, **given: Any) -> Merchant:
     for fault in config.faults:
         raise fault.error()
     return config.merchant
+
+
+def _is_token(token: str) -> bool:
+    """Whether it can stand in a header and is not easily guessed."""
+    return len(token) >= MIN_TOKEN and token.isascii() and token.isprintable() and " " not in token
 
 
 def _is_number(value: object) -> bool:

@@ -18,6 +18,8 @@ from .outbox import names
 __all__ = ["close", "enlist", "is_connected", "missing", "names", "rename"]
 
 BATCH = 500
+CLOSED = "Closed: "
+"""How the reason of a row begins that a person gave up."""
 
 
 def missing() -> list[tuple[str, str, int]]:
@@ -37,7 +39,7 @@ def is_connected(name: str) -> bool:
 def close(name: str, reason: str) -> int:
     """Give up the pending rows of a receiver that will not come back; how many."""
     rows = _pending().filter(receiver=name)
-    return rows.update(status=SignalDelivery.Status.GAVE_UP, last_error=f"Closed: {reason}")
+    return rows.update(status=SignalDelivery.Status.GAVE_UP, last_error=f"{CLOSED}{reason}")
 
 
 def rename(old: str, new: str) -> int:
