@@ -738,7 +738,9 @@ def test_pages_need_no_inline_script_or_style(admin_client, filled, model):
 def test_a_list_takes_as_many_queries_for_many_rows_as_for_few(
     admin_client, shipped, unexpected, model, django_assert_max_num_queries, monkeypatch
 ):
-    monkeypatch.setattr("wechatpay_notify.admin.notifications.strip", lambda links: {})  # tests/test_health.py counts
+    monkeypatch.setattr(
+        "wechatpay_notify.admin.notifications.strip", lambda _: {}
+    )  # its own are counted in test_health.py
     for number in range(12):
         Order.objects.expect(out_trade_no=f"MANY-{number}", amount=5)
         PLATFORM.payment_v3(f"MANY-{number}", 5).post(admin_client, NOTIFY)
