@@ -134,6 +134,7 @@ RIGHT_SETTINGS = [
     {"ANSWERS": {"v2.SCAN": expected_order, "PARKING_FEE.QUERY_TRANS_INFO": "tests.test_checks.expected_order"}},
     {"SOURCE_NETWORKS": "published", "SOURCE_POLICY": "log", "TRUSTED_PROXIES": ["127.0.0.1", "2001:db8::/32"]},
     {"SOURCE_NETWORKS": ("101.226.103.0/25",), "SOURCE_POLICY": "reject", "TRUSTED_PROXIES": []},
+    {"HEALTH_TOKEN": "x" * 16},
     {"INLINE_SECONDS": 4.5, "TIMESTAMP_TOLERANCE": 1, "MAX_BODY_BYTES": 1},
     {"INLINE_SECONDS": 0.1, "TIMESTAMP_TOLERANCE": 300, "REJECTED_LOG_PER_MINUTE": 0, "REJECTED_LOG_KEEP": 0},
 ]
@@ -240,6 +241,8 @@ def test_an_empty_setting_has_no_merchants(settings):
         ({"TRUSTED_PROXIES": None}, "E029", "TRUSTED_PROXIES is a NoneType"),
         ({"TRUSTED_PROXIES": ["10.0.0.1/8"]}, "E029", "the network is 10.0.0.0/8"),
         *(({"TRUSTED_PROXIES": ["10.0.0.1", wrong]}, "E029", "everybody") for wrong in ("0.0.0.0/0", "::/0")),
+        *(({"HEALTH_TOKEN": wrong}, "E032", "at least 16 ASCII") for wrong in ("", "x" * 15, "ключ" * 8, 5, b"x" * 20)),
+        ({"HEALTH_TOKEN": "sixteen letters, and spaces"}, "E032", "without spaces"),
         ({"BASE_URL": "http://localhost:8000"}, "E024", "public name"),
         ({"BASE_URL": "https://192.168.1.2"}, "E024", "public address"),
         ({"BASE_URL": "https://shop.example/?a=b"}, "E024", "query string"),

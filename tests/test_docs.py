@@ -28,6 +28,8 @@ from wechatpay_notify.delivery.telling import BACKOFF_SECONDS, MAX_ATTEMPTS
 from wechatpay_notify.delivery.worker import PATIENCE
 from wechatpay_notify.doctor.words import WORDS as FINDINGS
 from wechatpay_notify.events import EVENTS as MEANINGS
+from wechatpay_notify.health.days import APART, GROUPS
+from wechatpay_notify.health.verdict import RULES
 from wechatpay_notify.management.commands.wechatpay_deliver import Command as Deliver
 from wechatpay_notify.management.commands.wechatpay_replay import Command as Replay
 from wechatpay_notify.management.commands.wechatpay_simulate import Command as Simulate
@@ -308,6 +310,29 @@ def test_the_checks_table_is_the_codes_own():
     sources = Path(checks.__file__).parent.glob("*.py")
     codes = {code for source in sources for code in re.findall(r'"([EW]\d{3})"', source.read_text())}
     assert [row[0] for row in table("docs/checks.rst", "checks")] == sorted(codes)
+
+
+@pytest.mark.django_db
+def test_the_tables_of_health_are_the_codes_own(host, client, shipped):
+    host.settings.WECHATPAY_NOTIFY = host.names["WECHATPAY_NOTIFY"] | {"HEALTH_TOKEN": "x" * 16}
+    said = client.get("/wechatpay/health/", headers={"Authorization": f"Bearer {'x' * 16}"}).json()
+    said["reasons"] = [{"code": "gave_up", "text": "Why."}]
+    assert [row[0] for row in table("docs/health.rst", "fields")] == list(names_in(said))
+    assert [row[0] for row in table("docs/health.rst", "reasons")] == list(RULES)
+    assert {name: set(codes.split(", ")) for name, codes, _ in table("docs/health.rst", "groups")} == {
+        name: set(codes) for name, codes in (*GROUPS.items(), ("apart", APART))
+    }
+
+
+def names_in(value, name=""):
+    """The dotted names of what a JSON object holds; those of the counts by outcome are the outcomes' own."""
+    if isinstance(value, list):
+        value, name = (value[0], f"{name}[]") if value and isinstance(value[0], dict) else (None, name)
+    if not isinstance(value, dict) or name in {f"today.{group}" for group in (*GROUPS, "apart")}:
+        yield name
+        return
+    for key, part in value.items():
+        yield from names_in(part, f"{name}.{key}".lstrip("."))
 
 
 def test_the_table_of_events_is_the_codes_own():
