@@ -554,3 +554,10 @@ def test_no_more_is_counted_than_the_cap(client, shipped, token, admin_client, m
 def test_the_answer_is_json_that_a_shell_can_read(client, token):
     assert json.loads(ask(client).content)["status"] == "ok"
     assert reverse("wechatpay_notify_health:health") == URL
+
+
+def test_a_host_without_zones_is_answered_too(client, shipped, token, settings):
+    settings.USE_TZ = False
+    pay(client, "A-1")
+    said = health(client)
+    assert (said["status"], said["today"]["confirmed"], said["last_genuine_seconds"]) == ("ok", 1, 0)

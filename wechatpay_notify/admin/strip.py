@@ -97,7 +97,8 @@ def _today(measured: Figures) -> Card:
     lines = [Cell(_("%(count)s otherwise acknowledged") % {"count": _number(groups["acknowledged"], days.CAP)})]
     lines += _causes(_("%(count)s refused"), groups["refused"], today.of(days.REFUSED), "warn")
     lines += _causes(_("%(count)s failed"), groups["failed"], today.of(days.FAILED), "bad")
-    lines += [Cell(f"{code}: {_number(count, days.CAP)}", tone="quiet") for code, count in today.of(days.APART).items()]
+    apart = today.of(days.APART)
+    lines += [Cell(_codes(apart), tone="quiet")] if apart else []
     if measured.not_stored:
         flood = _("Flood: %(count)d this minute, %(over)d not stored")
         lines.append(Cell(flood % {"count": measured.unproven, "over": measured.not_stored}, tone="warn"))
@@ -106,8 +107,13 @@ def _today(measured: Figures) -> Card:
 
 def _causes(text: str, count: int, causes: dict[str, int], tone: str) -> Iterable[Cell]:
     yield Cell(text % {"count": _number(count, days.CAP)}, tone=tone if count else "")
-    for code, number in causes.items():
-        yield Cell(f"{code}: {_number(number, days.CAP)}")
+    if causes:
+        yield Cell(_codes(causes))
+
+
+def _codes(causes: dict[str, int]) -> str:
+    """Outcomes as they are everywhere, with their counts."""
+    return ", ".join(f"{code}: {_number(count, days.CAP)}" for code, count in causes.items())
 
 
 def _answers(measured: Figures) -> Card:
