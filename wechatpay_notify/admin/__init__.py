@@ -5,8 +5,9 @@ Never a door to change evidence: every page is read-only. The classes may be reg
 
 from django.contrib import admin
 
-from wechatpay_notify.models import Discrepancy, NotificationLog, Order, Refund, SignalDelivery
+from wechatpay_notify.models import Desk, Discrepancy, NotificationLog, Order, Refund, SignalDelivery
 
+from .desk import DeskAdmin
 from .ledger import DiscrepancyAdmin, SignalDeliveryAdmin
 from .notifications import NotificationLogAdmin
 from .readonly import ReadOnlyAdmin
@@ -14,6 +15,7 @@ from .records import OrderAdmin
 from .refunds import RefundAdmin
 
 __all__ = [
+    "DeskAdmin",
     "DiscrepancyAdmin",
     "NotificationLogAdmin",
     "OrderAdmin",
@@ -22,6 +24,7 @@ __all__ = [
     "SignalDeliveryAdmin",
 ]
 
+admin.site.register(Desk, DeskAdmin)
 admin.site.register(Order, OrderAdmin)
 admin.site.register(Refund, RefundAdmin)
 admin.site.register(NotificationLog, NotificationLogAdmin)

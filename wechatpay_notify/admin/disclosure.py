@@ -3,8 +3,12 @@
 Never returns markup: everything here is plain text that a template escapes.
 """
 
+import contextlib
 import json
 import re
+from collections.abc import Iterator
+from contextvars import ContextVar
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -23,16 +27,8 @@ MAX_SHOWN = 100_000
 SHORTEST_PARTLY_SHOWN = 16
 """An openid has 28 characters; of a telephone number four and four would be nearly all."""
 
-_NAMES = "openid|unionid|phone_number|phone|mobile|user_name|id_card_number|bank_account|account_number"
-_PERSONAL = re.compile(rf".*(?:{_NAMES})", re.IGNORECASE | re.DOTALL)
-# The repetitions are bounded and never give back (possessive), so that no body makes these slow.
-_ELEMENT = re.compile(
-    rf"(<[\w.:\-]{{0,32}}(?:{_NAMES})(?:\s[^<>]{{0,99}})?>\s{{0,99}}+(?:<!\[CDATA\[)?)([^<\]]{{1,512}}+)(?=(?:\]\]>)?+\s{{0,99}}+</)",
-    re.IGNORECASE | re.DOTALL,
-)
-_NAMED_VALUE = re.compile(
-    rf"((?:{_NAMES})[\\\"'\s]{{0,8}}[:=>\"'][\\\"'\s:=>]{{0,8}}(?:<!\[CDATA\[)?)([^\s\"'<>&,;\\\]}})]+)", re.IGNORECASE
-)
+_OPENIDS = "openid|unionid"
+_OTHERS = "phone_number|phone|mobile|user_name|id_card_number|bank_account|account_number"
 _OPENID = re.compile(r"(?<![\w+/=\-])o(?=[\w\-]{0,26}[A-Z])[\w\-]{27}(?![\w+/=\-])", re.ASCII)
 """An openid by its looks, wherever it stands; one always has a capital, an order number beginning with o seldom."""
 _MASKED = re.compile(r".{0,4}….{0,4}")
@@ -41,6 +37,52 @@ _ODD = re.compile(
     "\u2060-\u206f\u3164\ud800-\udfff\ufeff\uffa0\ufff9-\ufffb\U000e0000-\U000e0fff]"
 )
 """Characters that are invisible or turn the reading direction, and what UTF-8 cannot write (lone surrogates)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mask:
+    """Which values are personal, by the names that they go by."""
+
+    names: re.Pattern[str]
+    element: re.Pattern[str]
+    named_value: re.Pattern[str]
+
+
+def _mask(names: str) -> Mask:
+    # The repetitions are bounded and never give back (possessive), so that no body makes these slow.
+    return Mask(
+        names=re.compile(rf".*(?:{names})", re.IGNORECASE | re.DOTALL),
+        element=re.compile(
+            rf"(<[\w.:\-]{{0,32}}(?:{names})(?:\s[^<>]{{0,99}})?>\s{{0,99}}+(?:<!\[CDATA\[)?)([^<\]]{{1,512}}+)(?=(?:\]\]>)?+\s{{0,99}}+</)",
+            re.IGNORECASE | re.DOTALL,
+        ),
+        named_value=re.compile(
+            rf"((?:{names})[\\\"'\s]{{0,8}}[:=>\"'][\\\"'\s:=>]{{0,8}}(?:<!\[CDATA\[)?)([^\s\"'<>&,;\\\]}})]+)",
+            re.IGNORECASE,
+        ),
+    )
+
+
+EVERYTHING, ALL_BUT_OPENIDS = _mask(f"{_OPENIDS}|{_OTHERS}"), _mask(_OTHERS)
+_mask_of_reader: ContextVar[Mask] = ContextVar("mask of the reader", default=EVERYTHING)
+"""Of whoever reads the page that is being made; outside of a page, everything."""
+
+
+@contextlib.contextmanager
+def openids_whole(allowed: bool) -> Iterator[None]:
+    """What `disarmed`, `json_text` and `body_text` show meanwhile: openids whole, if the reader may see them."""
+    before = _mask_of_reader.set(ALL_BUT_OPENIDS if allowed else EVERYTHING)
+    try:
+        yield
+    finally:
+        _mask_of_reader.reset(before)
+
+
+def whats_masked() -> str:
+    """A sentence about the page that is being made."""
+    if _mask_of_reader.get() is EVERYTHING:
+        return _("Personal values are masked.")
+    return _("Personal values are masked, but not openids, which you may see.")
 
 
 def masked(value: Any) -> str:
@@ -52,23 +94,23 @@ def masked(value: Any) -> str:
     return f"{value[:4]}…{value[-4:]}" if len(value) >= SHORTEST_PARTLY_SHOWN else "…"
 
 
-def masked_text(text: str) -> str:
+def masked_text(text: str, mask: Mask = EVERYTHING) -> str:
     """Free text (XML, JSON, a traceback) with the personal values in it masked."""
-    text = _ELEMENT.sub(_mask_match, text)
-    text = _NAMED_VALUE.sub(_mask_match, text)
-    return _OPENID.sub(lambda found: masked(found[0]), text)
+    text = mask.element.sub(_mask_match, text)
+    text = mask.named_value.sub(_mask_match, text)
+    return text if mask is ALL_BUT_OPENIDS else _OPENID.sub(lambda found: masked(found[0]), text)
 
 
-def masked_json(value: Any) -> Any:
+def masked_json(value: Any, mask: Mask = EVERYTHING) -> Any:
     """A JSON value with the values of personal names masked, at any depth."""
     if isinstance(value, dict):
         return {
-            name: masked(part) if _PERSONAL.fullmatch(str(name)) and part is not None else masked_json(part)
+            name: masked(part) if mask.names.fullmatch(str(name)) and part is not None else masked_json(part, mask)
             for name, part in value.items()
         }
     if isinstance(value, list):
-        return [masked_json(part) for part in value]
-    return masked_text(value) if isinstance(value, str) else value
+        return [masked_json(part, mask) for part in value]
+    return masked_text(value, mask) if isinstance(value, str) else value
 
 
 def plain(text: str) -> str:
@@ -76,14 +118,20 @@ def plain(text: str) -> str:
     return _ODD.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
+def shown_text(text: str) -> str:
+    """A text as whoever reads the page may see it, in one line with the rest."""
+    return plain(masked_text(text, _mask_of_reader.get()))
+
+
 def disarmed(row: Row) -> Row:
     """The row itself, its loaded text columns made plain and masked, for showing. It must not be saved afterwards."""
+    mask = _mask_of_reader.get()
     for field in row._meta.concrete_fields:
         value = row.__dict__.get(field.attname)  # not getattr, which would load a deferred column
         if isinstance(value, str):
             # Numbers and identifiers are shown whole: they are what a person compares.
-            hidden = masked(value) if _PERSONAL.fullmatch(field.attname) else value
-            text = hidden if isinstance(field, ExactCharField) else masked_text(hidden)
+            hidden = masked(value) if mask.names.fullmatch(field.attname) else value
+            text = hidden if isinstance(field, ExactCharField) else masked_text(hidden, mask)
             row.__dict__[field.attname] = plain(text)
     return row
 
@@ -108,7 +156,7 @@ def body_text(body: bytes) -> tuple[str, str]:
         form, text = _("XML, one element a line."), _one_element_a_line(text)
     else:
         form = _("Text as it stands.")
-    return plain(masked_text(_cut(text))), form
+    return plain(masked_text(_cut(text), _mask_of_reader.get())), form
 
 
 def money(amount: int | None, currency: str) -> str:
@@ -131,7 +179,7 @@ def _mask_match(found: re.Match[str]) -> str:
 
 
 def _indented(value: Any) -> str:
-    return _cut(plain(json.dumps(masked_json(value), ensure_ascii=False, indent=2)))
+    return _cut(plain(json.dumps(masked_json(value, _mask_of_reader.get()), ensure_ascii=False, indent=2)))
 
 
 def _one_element_a_line(text: str) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
+from django.utils.functional import Promise
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
@@ -34,6 +35,11 @@ TO_DO = {
     ),
 }
 """What to do about a reason that is no outcome of its own."""
+
+
+def advice(reason: str) -> str | Promise:
+    """What to do about a discrepancy of this reason."""
+    return TO_DO.get(reason) or OUTCOMES.get(reason, OUTCOMES["unexpected"]).hint
 
 
 class OpenFilter(admin.SimpleListFilter):
@@ -98,7 +104,7 @@ class DiscrepancyAdmin(FoundByOrder):
 
     @admin.display(description=_("what to do"))
     def to_do(self, row: Discrepancy) -> Any:
-        return TO_DO.get(row.reason) or OUTCOMES.get(row.reason, OUTCOMES["unexpected"]).hint
+        return advice(row.reason)
 
     @admin.display(description=_("how it is resolved"))
     def resolving(self, row: Discrepancy) -> Any:

@@ -22,11 +22,11 @@ from wechatpay_notify.models import Discrepancy, NotificationLog, Order, Refund,
 from wechatpay_notify.outcomes import OUTCOMES
 
 from . import panels
-from .disclosure import body_text, json_text, masked_text, plain
+from .disclosure import body_text, json_text, masked_text, plain, whats_masked
 from .panels import Cell, Links, Panel
 from .readonly import ReadOnlyAdmin, any_of, shown_moment
 from .records import MOST_ORDERS, badge, named
-from .refunds import REFUND_NUMBERS, naming
+from .refunds import REFUND_NUMBERS, naming, unrecorded_refunds
 from .strip import strip
 
 ATTENTION = [code for code, outcome in OUTCOMES.items() if outcome.level >= logging.ERROR]
@@ -62,8 +62,6 @@ class NotificationLogAdmin(ReadOnlyAdmin):
     ordering = ("-received_at", "-id")
     heavy_fields = ("body", "headers", "resource")
     search_fields = ("out_trade_no__exact", "transaction_id__exact", "notification_id__exact")
-    # Of a refund that is recorded nowhere: refused, or of an unknown order.
-    rare_search_fields = ("out_refund_no__exact",)
     search_help_text = _(
         "Order number, WeChat transaction, notification id, refund number, shop's reference: a whole one, exactly."
     )
@@ -112,6 +110,15 @@ class NotificationLogAdmin(ReadOnlyAdmin):
     @admin.display(description=_("answer"))
     def answer(self, row: NotificationLog) -> str:
         return panels.answer(row)
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        found, many = super().get_search_results(request, queryset, search_term)
+        number = search_term.strip()
+        if number and not found.exists():
+            found = queryset.filter(unrecorded_refunds([number]))
+        return found, many
 
     def search_condition(self, number: str) -> Q:
         # A notification does not know the shop's reference, nor has it an index of refund numbers; its order has both.
@@ -162,7 +169,7 @@ def _siblings(row: NotificationLog, links: Links) -> Panel | None:
 def _sent(row: NotificationLog) -> list[Panel | None]:
     body = bytes(row.body)
     text, form = body_text(body)
-    facts = gettext("%(bytes)d bytes, SHA-256 %(digest)s. Personal values are masked.") % {
+    facts = gettext("%(bytes)d bytes, SHA-256 %(digest)s.") % {
         "bytes": len(body),
         "digest": hashlib.sha256(body).hexdigest(),
     }
@@ -180,5 +187,5 @@ def _sent(row: NotificationLog) -> list[Panel | None]:
             rows=headers,
             note="" if headers else _("None of the headers that are kept."),
         ),
-        Panel(title=_("Body"), text=text, note=f"{form} {facts}"),
+        Panel(title=_("Body"), text=text, note=f"{form} {facts} {whats_masked()}"),
     ]

@@ -13,7 +13,7 @@ from django.db.models import Model, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils.functional import Promise, cached_property
 
-from .disclosure import disarmed, moment
+from .disclosure import disarmed, moment, openids_whole
 from .panels import Links, Panel
 
 if TYPE_CHECKING:
@@ -51,12 +51,10 @@ class EvidenceList(ChangeList):
 class ReadOnlyAdmin(_ModelAdmin):
     """Base of this app's admin classes; put a theme's ModelAdmin after it: `class Mine(OrderAdmin, ThemeAdmin)`.
 
-    `heavy_fields` are not loaded for the list. `rare_search_fields` have no index: they are asked only when the
-    `search_fields` find nothing.
+    `heavy_fields` are not loaded for the list.
     """
 
     heavy_fields: Sequence[str] = ()
-    rare_search_fields: Sequence[str] = ()
     actions = None
     sortable_by = ()
     list_per_page = 50
@@ -90,16 +88,19 @@ class ReadOnlyAdmin(_ModelAdmin):
     ) -> tuple[QuerySet[Any], bool]:
         """The rows of one number, taken as a whole and exactly."""
         number = search_term.strip()
-        if not number:
-            return queryset, False
-        found = queryset.filter(self.search_condition(number))
-        if self.rare_search_fields and not found.exists():
-            found = queryset.filter(any_of(self.rare_search_fields, number))
-        return found, False
+        return (queryset.filter(self.search_condition(number)) if number else queryset), False
 
     def search_condition(self, number: str) -> Q:
         """What a row fulfils that this number finds; only with indexes."""
         return any_of(self.search_fields, number)
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        with openids_whole(may_see_openids(request)):
+            return super().changelist_view(request, extra_context)
+
+    def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        with openids_whole(may_see_openids(request)):
+            return super().changeform_view(request, *args, **kwargs)
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
         row = super().get_object(request, object_id, from_field)
@@ -120,6 +121,11 @@ class ReadOnlyAdmin(_ModelAdmin):
     def panels(self, row: Any, links: Links) -> list[Panel | None]:
         """What the page shows below the fields; None for what this user may not see."""
         return []
+
+
+def may_see_openids(request: HttpRequest) -> bool:
+    """Whether this page shows them whole; what is sent out of the admin, by a POST, never has them."""
+    return request.method == "GET" and request.user.has_perm("wechatpay_notify.view_openid")
 
 
 def any_of(lookups: Sequence[Any], value: str) -> Q:

@@ -3,6 +3,8 @@
 Never refunds anything: that is done on the merchant platform or by the shop's own code.
 """
 
+from collections.abc import Sequence
+
 from django.contrib import admin
 from django.db.models import Q, QuerySet
 from django.utils.safestring import SafeString
@@ -39,6 +41,23 @@ WAITS = _(
     "Nobody is told of it before its payment, which has not been reported yet. If that notification does not come "
     "within 24 hours, query the payment and hand the answer to confirm_payment()."
 )
+
+
+UNRECORDED = ("received", "conflict", "wrong_merchant", "busy", "unavailable", "error")
+"""The outcomes under which a notification may name a refund that is recorded nowhere: refused, or of no order here."""
+LOOKED_THROUGH = 5_000
+"""Newest notifications of each of these outcomes that are looked through: the log has no index of refund numbers."""
+
+
+def unrecorded_refunds(numbers: Sequence[str]) -> Q:
+    """What a notification fulfils that names one of these refunds, among the newest that may be recorded nowhere."""
+    condition = Q()
+    for outcome in UNRECORDED:
+        rows = NotificationLog.objects.filter(outcome=outcome).order_by("-received_at", "-id")
+        oldest = rows.values_list("received_at", flat=True)[LOOKED_THROUGH - 1 : LOOKED_THROUGH].first()
+        newest = Q(outcome=outcome) if oldest is None else Q(outcome=outcome, received_at__gte=oldest)
+        condition |= newest
+    return condition & Q(out_refund_no__in=numbers)
 
 
 def naming(refunds: QuerySet[Refund]) -> Q:
