@@ -62,7 +62,7 @@ class DeskAdmin(ReadOnlyAdmin):
         shown = shown_text(typed[: search.MOST_TYPED])
         hidden = [capfirst(str(model._meta.verbose_name_plural)) for model in KINDS if not links.may_view(model)]
         context = {
-            "title": _("Found by %(number)s") % {"number": shown},
+            "title": _("Found by %(number)s") % {"number": shown} if panels else _name(),
             "panels": panels,
             "typed": typed if shown == typed else "",
             "advice": [] if panels else search.advice(typed),

@@ -179,7 +179,7 @@ def _of_deliveries(title: str, note: str | Promise, pks: list[int], status: str,
             [
                 Cell(row.receiver or _("no receiver"), links.to(row)),
                 Cell(plain(row.order.out_trade_no) if row.order else "", links.to(row.order)),
-                Cell(row.signal),
+                Cell(row.signal, whole=True),
                 Cell(str(row.attempts)),
                 Cell(last_line(row.last_error)),
                 Cell(moment(row.created_at), whole=True),
@@ -228,7 +228,7 @@ def _refusals(links: Links) -> Iterable[Panel]:
             columns=[_("cause"), _("how many"), _("newest"), _("what to do")],
             rows=[
                 [
-                    Cell(code, links.listed(NotificationLog, outcome=code)),
+                    Cell(code, links.listed(NotificationLog, outcome=code), whole=True),
                     Cell(counted(len(rows)), tone=outcome_tone(rows[0])),
                     Cell(moment(rows[0].received_at), links.to(rows[0]), whole=True),
                     Cell(OUTCOMES[code].hint),
