@@ -35,6 +35,7 @@ from tests.test_admin import (
     log,
     page_of,
     panels_of,
+    refund,
     text_of,
     url,
     wechats_number,
@@ -127,6 +128,16 @@ def test_the_openid_that_a_sub_merchant_knows_finds_too(clerk, filled):
 @pytest.mark.parametrize("number", [BACK, wechats_number(BACK), STUCK, TOO_MUCH])
 def test_a_refund_number_leads_to_its_order_even_if_the_refund_was_refused(clerk, filled, number):
     assert found_order(clerk, number) == named(REFUNDED)
+
+
+def test_an_unrecorded_refund_is_looked_for_among_the_newest_notifications_only(clerk, filled, monkeypatch):
+    monkeypatch.setattr("wechatpay_notify.admin.refunds.LOOKED_THROUGH", 1)
+    assert found_order(clerk, TOO_MUCH) == named(REFUNDED)
+    old = log(out_refund_no=TOO_MUCH)
+    NotificationLog.objects.filter(pk=old.pk).update(received_at=old.received_at - timedelta(days=1))
+    refund(f"{TOO_MUCH}-again", 401).post(clerk, NOTIFY)
+    assert found_order(clerk, f"{TOO_MUCH}-again") == named(REFUNDED)
+    assert panels_of(desk(clerk, TOO_MUCH)) == []
 
 
 def test_both_numbers_pasted_with_their_labels_lead_to_the_order(clerk, filled):
