@@ -77,7 +77,9 @@ def receive(
     report(row, outcome)
     if code in ALERTED and row.pk is not None:
         notification_rejected.send_robust(sender=NotificationLog, notification=row, outcome=code)
-    return Reply(outcome, answered if answered and not outcome.word else _content(version, row, outcome.word))
+    if answered and not outcome.word:
+        return Reply(outcome, answered)
+    return Reply(outcome, answers.fixed(version, outcome.word, bytes(row.body), proven=row.verified))
 
 
 def take(
@@ -163,13 +165,6 @@ def _prove(
     _number(row, notification, found)
     _mark_source(row)
     return Proven(merchant, notification, found)
-
-
-def _content(version: Version, row: NotificationLog, word: str) -> str:
-    """The answer's body where the host has no say in it."""
-    if version == "v2" and row.verified and v2.holds_event(bytes(row.body)):
-        return answers.event(word)
-    return answers.plain(version, word)
 
 
 def _row(

@@ -118,6 +118,11 @@ def plain(text: str) -> str:
     return _ODD.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
+def hidden(value: Any) -> Any:
+    """A text or JSON value masked as whoever reads the page needs it, its odd characters as they are."""
+    return masked_json(value, _mask_of_reader.get())
+
+
 def shown_text(text: str) -> str:
     """A text as whoever reads the page may see it, in one line with the rest."""
     return plain(masked_text(text, _mask_of_reader.get()))

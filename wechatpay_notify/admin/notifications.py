@@ -3,7 +3,6 @@
 Never shows a body raw: it is masked, made plain, and escaped by the template.
 """
 
-import hashlib
 import logging
 from collections.abc import Iterable
 from typing import Any
@@ -13,7 +12,6 @@ from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from wechatpay_notify.doctor import diagnose
@@ -21,8 +19,8 @@ from wechatpay_notify.events import meaning
 from wechatpay_notify.models import Discrepancy, NotificationLog, Order, Refund, SignalDelivery
 from wechatpay_notify.outcomes import OUTCOMES
 
-from . import panels
-from .disclosure import body_text, json_text, masked_text, plain, whats_masked
+from . import panels, timeline
+from .disclosure import plain
 from .panels import Cell, Links, Panel
 from .readonly import ReadOnlyAdmin, any_of, shown_moment
 from .records import MOST_ORDERS, badge, named
@@ -66,7 +64,7 @@ class NotificationLogAdmin(ReadOnlyAdmin):
         "Order number, WeChat transaction, notification id, refund number, shop's reference: a whole one, exactly."
     )
     fieldsets = (
-        (_("What was decided"), {"fields": (("outcome_badge", "verified"), "hint", "detail")}),
+        (_("What was decided"), {"fields": (("outcome_badge", "verified"), "detail")}),
         (_("What we answered"), {"fields": (("answer", "duration_ms", "attempt_estimate"),)}),
         (
             _("What it is about"),
@@ -87,15 +85,6 @@ class NotificationLogAdmin(ReadOnlyAdmin):
     @admin.display(description=_("outcome"))
     def outcome_badge(self, row: NotificationLog) -> SafeString:
         return badge(panels.outcome_label(row), panels.outcome_tone(row))
-
-    @admin.display(description=_("what to do"))
-    def hint(self, row: NotificationLog) -> Any:
-        if row.outcome in OUTCOMES:
-            return OUTCOMES[row.outcome].hint
-        return _(
-            "It is being processed at this moment, or the process was stopped before it could answer. What was "
-            "recorded stays recorded, and the next attempt goes on from there."
-        )
 
     @admin.display(description=_("event"))
     def event(self, row: NotificationLog) -> SafeString:
@@ -126,6 +115,9 @@ class NotificationLogAdmin(ReadOnlyAdmin):
         refunds = naming(Refund.objects.filter(any_of(REFUND_NUMBERS, number)))
         return super().search_condition(number) | Q(out_trade_no__in=orders) | refunds
 
+    def story(self, row: NotificationLog, links: Links) -> timeline.Story:
+        return timeline.of_notification(row, links)
+
     def panels(self, row: NotificationLog, links: Links) -> list[Panel | None]:
         numbers = row.order_numbers()
         concerned = Q(out_trade_no__in=numbers)
@@ -146,7 +138,6 @@ class NotificationLogAdmin(ReadOnlyAdmin):
             panels.deliveries(SignalDelivery.objects.filter(told), links),
             panels.discrepancies(discrepancies, links),
             _siblings(row, links),
-            *_sent(row),
         ]
 
 
@@ -164,28 +155,3 @@ def _siblings(row: NotificationLog, links: Links) -> Panel | None:
             others = NotificationLog.objects.filter(**{name: number}).exclude(pk=row.pk)
             return panels.notifications(others, links, _("Other notifications of this number"), number)
     return None
-
-
-def _sent(row: NotificationLog) -> list[Panel | None]:
-    body = bytes(row.body)
-    text, form = body_text(body)
-    facts = gettext("%(bytes)d bytes, SHA-256 %(digest)s.") % {
-        "bytes": len(body),
-        "digest": hashlib.sha256(body).hexdigest(),
-    }
-    headers = [
-        [Cell(plain(str(name))), Cell(plain(masked_text(str(value))))] for name, value in (row.headers or {}).items()
-    ]
-    content = Panel(title=_("Decrypted resource"), text=json_text(row.resource)) if row.resource is not None else None
-    if content and row.api_version == NotificationLog.Version.V2:
-        content = Panel(title=_("Fields"), text=content.text)
-    return [
-        content,
-        Panel(
-            title=_("Headers"),
-            columns=[_("name"), _("value")],
-            rows=headers,
-            note="" if headers else _("None of the headers that are kept."),
-        ),
-        Panel(title=_("Body"), text=text, note=f"{form} {facts} {whats_masked()}"),
-    ]

@@ -112,11 +112,16 @@ class ReadOnlyAdmin(_ModelAdmin):
             links = Links(self.admin_site, request)
             context["panels"] = [panel for panel in self.panels(row, links) if panel is not None]
             context["subtitle"] = self.heading(row)
+            context["story"] = self.story(row, links)
         return super().render_change_form(request, context, *args, **kwargs)
 
     def heading(self, row: Any) -> str:
         """The row's name in the title of its page."""
         return str(row)
+
+    def story(self, row: Any, links: Links) -> Any:
+        """What the page says first, and tells of in its order; a `timeline.Story`, or None."""
+        return None
 
     def panels(self, row: Any, links: Links) -> list[Panel | None]:
         """What the page shows below the fields; None for what this user may not see."""

@@ -13,11 +13,11 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
-from wechatpay_notify.models import Discrepancy, NotificationLog, Order, Refund, SignalDelivery
+from wechatpay_notify.models import Order
 
-from . import panels
+from . import panels, timeline
 from .disclosure import money
-from .panels import Links, Panel
+from .panels import Links
 from .readonly import ReadOnlyAdmin, shown, shown_moment
 
 ORDER_NUMBERS = ("out_trade_no", "transaction_id", "reference", "combine_out_trade_no", "openid", "sub_openid")
@@ -70,14 +70,21 @@ class OrderAdmin(ReadOnlyAdmin):
                 )
             },
         ),
-        (_("Merchant"), {"fields": (("mchid", "sub_mchid"), ("appid", "sub_appid"), "combine_out_trade_no")}),
+        (
+            _("Merchant"),
+            {
+                "classes": ["collapse"],
+                "fields": (("mchid", "sub_mchid"), ("appid", "sub_appid"), "combine_out_trade_no"),
+            },
+        ),
         (
             _("Record"),
             {
+                "classes": ["collapse"],
                 "fields": (
                     ("created_at_shown", "updated_at_shown", "closed_at_shown"),
                     ("public_id", "settled_reference"),
-                )
+                ),
             },
         ),
     )
@@ -107,18 +114,8 @@ class OrderAdmin(ReadOnlyAdmin):
     def search_condition(self, number: str) -> Q:
         return named(number)
 
-    def panels(self, row: Order, links: Links) -> list[Panel | None]:
-        # The notification of a combined payment goes by the combined order's number.
-        numbers = [number for number in (row.out_trade_no, row.combine_out_trade_no) if number]
-        about = NotificationLog.objects.filter(out_trade_no__in=numbers)
-        unexpected = Q(order=row.pk) | Q(order=None, out_trade_no=row.out_trade_no)
-        return [
-            panels.deliveries(SignalDelivery.objects.filter(order=row.pk), links),
-            panels.refunds(Refund.objects.filter(order=row.pk), links),
-            # By number too: money that came before the order was recorded.
-            panels.discrepancies(Discrepancy.objects.filter(unexpected), links),
-            panels.notifications(about, links, _("Notifications of this number"), row.out_trade_no),
-        ]
+    def story(self, row: Order, links: Links) -> timeline.Story:
+        return timeline.of_order(row, links)
 
 
 class FoundByOrder(ReadOnlyAdmin):

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from .flatxml import write_xml
 from .types import Merchant, Notification, Version
-from .v2 import signature, verify
+from .v2 import holds_event, signature, verify
 
 CONTENT_TYPES: dict[Version, str] = {"v2": "text/xml", "v3": "application/json"}
 
@@ -24,6 +24,11 @@ def event(word: str) -> str:
     """The answer of a v2 notice with event_ciphertext: of its two documented forms both (protocol, 1.7)."""
     returned = _returned(word)
     return write_xml({"code": returned["return_code"], "message": returned["return_msg"]} | returned)
+
+
+def fixed(version: Version, word: str, body: bytes, *, proven: bool) -> str:
+    """The answer to this request where the host has no say in it; by it the admin shows what WeChat was told."""
+    return event(word) if version == "v2" and proven and holds_event(body) else plain(version, word)
 
 
 def scan(question: Notification, fields: Mapping[str, str], merchant: Merchant, *, nonce: str) -> str:

@@ -41,5 +41,11 @@ def attempt(first_sent: datetime, sent: float) -> int:
     return max(1, bisect_right(_ATTEMPT_STARTS, sent - first_sent.timestamp() + _CLOCK_ERROR))
 
 
+def schedule(attempt: int, sent: datetime) -> tuple[datetime, ...]:
+    """When each of WeChat's 16 attempts is due, reckoned from one of them (1 to 16) that came at `sent`."""
+    first = sent - timedelta(seconds=_ATTEMPT_STARTS[min(max(attempt, 1), len(_ATTEMPT_STARTS)) - 1])
+    return tuple(first + timedelta(seconds=start) for start in _ATTEMPT_STARTS)
+
+
 def _sane(moment: datetime) -> datetime | None:
     return moment.astimezone(UTC) if moment.year in _YEARS else None
