@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
+from tests import test_admin
 from tests.settings import PLATFORM
 from tests.test_admin import (
     HOSTILE,
@@ -15,7 +16,6 @@ from tests.test_admin import (
     page_of,
     text_of,
     url,
-    viewer,  # noqa: F401 (a fixture)
 )
 from wechatpay_notify import processing, signals
 from wechatpay_notify.models import Discrepancy, NotificationLog, Order, SignalDelivery
@@ -25,6 +25,7 @@ from wechatpay_notify.testing import OPENID
 pytestmark = pytest.mark.django_db
 
 TRANSACTION, OTHER = "4200000000202611220000000001", "4200000000202611220000000002"
+viewer = test_admin.viewer
 CERTIFICATE = "7132D72A03E93CDDF8C03BBD1F37EEDF00000000"
 
 
@@ -269,7 +270,7 @@ def test_a_callable_that_raised_is_quoted(admin_client, post, configure):
 
 
 def test_a_bug_of_ours_is_called_one(admin_client, post, monkeypatch):
-    monkeypatch.setattr(processing.results, "read", lambda notification: 1 / 0)
+    monkeypatch.setattr(processing.results, "read", lambda _: 1 / 0)
     assert "by a bug of its own: ZeroDivisionError: division by zero" in said_of(admin_client, post(pay()))
 
 
@@ -361,8 +362,7 @@ def _without(signed):
     ("outcome", "sentence"),
     [
         ("probe", "WeChat tested whether this shop checks signatures"),
-        ("signature_invalid", f"does not fit the body that arrived from 127.0.0.1: the signature does not verify with "
-                              f"{PLATFORM.serial}."),
+        ("signature_invalid", f"from 127.0.0.1: the signature does not verify with {PLATFORM.serial}."),
         ("unsigned", "carries no signature (missing: Wechatpay-Signature), so nothing says that WeChat sent it"),
         ("algorithm_refused", "not accepted here: Wechatpay-Signature-Type is 'WECHATPAY2-SM2-WITH-SM3'"),
         ("malformed", "What arrived from 127.0.0.1 is no notification of this kind: the body is no JSON object."),
@@ -416,9 +416,9 @@ def test_an_outcome_of_another_release_is_shown_without_words(admin_client, post
 @pytest.mark.parametrize(
     ("outcome", "prepare", "secret"),
     [
-        ("confirmed", lambda order: None, "￥2.00"),
-        ("unknown_order", lambda order: Order.objects.update(mchid="1999999999"), "1999999999"),
-        ("amount_mismatch", lambda order: Order.objects.update(amount=777), "￥7.77"),
+        ("confirmed", lambda _: None, "￥2.00"),
+        ("unknown_order", lambda _: Order.objects.update(mchid="1999999999"), "1999999999"),
+        ("amount_mismatch", lambda _: Order.objects.update(amount=777), "￥7.77"),
         ("unexpected", Order.objects.close, "after it was closed"),
     ],
 )
@@ -440,7 +440,7 @@ def test_without_the_permission_to_see_the_facts_the_general_hint_stands(
     assert secret not in said
 
 
-def test_a_receivers_error_is_told_to_those_alone_who_may_see_deliveries(viewer, post, shipped, order):  # noqa: F811
+def test_a_receivers_error_is_told_to_those_alone_who_may_see_deliveries(viewer, post, shipped, order):
     shipped.failures = [RuntimeError("printer on fire")]
     row = post(pay())
     assert "printer" not in page_of(viewer(NotificationLog, Order, Discrepancy), row)
@@ -457,7 +457,7 @@ def test_words_mask_what_is_personal_and_spell_out_what_is_odd(admin_client, pos
 
 def test_a_hostile_serial_is_text(admin_client, post):
     html = page_of(admin_client, post(with_header(pay(), "Wechatpay-Serial", "<script>alert(1)</script>")))
-    assert "Serial <scri…ipt> is unknown here." in headline(html)
+    assert "Serial <scrip…ipt> is unknown here." in headline(html)
     assert "<script>alert" not in html
 
 
