@@ -5,14 +5,12 @@ Never shows what its reader may not view, nor more than fifty of a kind; a body 
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
-from django.contrib.admin.models import LogEntry
-from django.contrib.contenttypes.models import ContentType
-from django.db.models import Q, QuerySet
+from django.db.models import Q
 from django.db.models.functions import Length
 from django.utils.translation import gettext as _
 
+from wechatpay_notify import history
 from wechatpay_notify.models import Discrepancy, NotificationLog, Order, Refund, SignalDelivery
 
 from . import attempts, headline, panels
@@ -68,7 +66,7 @@ def of_order(order: Order, links: Links) -> Story:
     known.logs = logs = _with_refused(logs, known)
     said = attempts.notes(logs, complete=not missing)
     entries = [
-        *_deeds(order),
+        *map(_deed, history.of(order)[-MOST_ROWS:]),
         *(_discrepancy_end(row, known) for row in known.discrepancies if row.resolved_at),
         *(_discrepancy(row, known) for row in known.discrepancies),
         *(_delivery(row, known) for row in known.deliveries),
@@ -123,16 +121,7 @@ def _with_refused(logs: list[NotificationLog], known: Known) -> list[Notificatio
 def _milestones(order: Order) -> list[Entry]:
     """What the order's own columns tell."""
     amount = price(order.amount, order.currency)
-    found = [
-        Entry(
-            at=order.created_at,
-            badge=Cell(_("recorded"), tone="quiet"),
-            text=_("The shop recorded the order, %(amount)s to be paid.") % {"amount": amount},
-        )
-    ]
-    if order.closed_at:
-        text = _("The shop closed the order: it was not to be paid any more.")
-        found.append(Entry(at=order.closed_at, badge=Cell(_("closed"), tone="quiet"), text=text))
+    found = []
     if order.paid_at:
         said = {"amount": amount, "transaction": quoted(order.transaction_id or "-")}
         text = {
@@ -140,8 +129,13 @@ def _milestones(order: Order) -> list[Entry]:
             Order.ConfirmedBy.BILL.value: _("Paid: %(amount)s, as WeChat's bill says."),
         }.get(order.confirmed_by, _("Paid: %(amount)s, as WeChat's notification says."))
         facts = _("WeChat transaction %(transaction)s") % said
-        found.append(Entry(at=order.paid_at, badge=Cell(_("paid"), tone="good"), text=text % said, facts=facts))
-    return found
+        paid = max(order.paid_at, order.created_at)  # WeChat's clock has whole seconds
+        found.append(Entry(at=paid, badge=Cell(_("paid"), tone="good"), text=text % said, facts=facts))
+    if order.closed_at:
+        text = _("The shop closed the order: it was not to be paid any more.")
+        found.append(Entry(at=order.closed_at, badge=Cell(_("closed"), tone="quiet"), text=text))
+    text = _("The shop recorded the order, %(amount)s to be paid.") % {"amount": amount}
+    return [*found, Entry(at=order.created_at, badge=Cell(_("recorded"), tone="quiet"), text=text)]
 
 
 def _notifications(logs: list[NotificationLog], said: dict[int, list[str]], known: Known) -> list[Entry]:
@@ -268,16 +262,7 @@ def _discrepancy_end(row: Discrepancy, known: Known) -> Entry:
     )
 
 
-def _deeds(order: Order) -> list[Entry]:
-    """What people did, as Django's history has it."""
-    kind = ContentType.objects.get_for_model(Order)
-    rows: QuerySet[Any] = LogEntry.objects.filter(content_type=kind, object_id=str(order.pk)).select_related("user")
-    return [
-        Entry(
-            at=row.action_time,
-            badge=Cell(_("by hand"), tone="quiet"),
-            text=_("%(by)s: %(message)s")
-            % {"by": quoted(row.user.get_username()), "message": quoted(row.get_change_message())},
-        )
-        for row in rows.order_by("-pk")[:MOST_ROWS]
-    ]
+def _deed(deed: history.Entry) -> Entry:
+    """What a person did, and why."""
+    said = {"by": quoted(deed.by), "message": quoted(deed.message)}
+    return Entry(at=deed.at, badge=Cell(_("by hand"), tone="quiet"), text=_("%(by)s: %(message)s") % said)
