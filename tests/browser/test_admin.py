@@ -70,8 +70,9 @@ def test_walk_along_the_links_from_a_notification_to_its_order_and_back(visitor)
     page.locator("#result_list tbody th a").last.click()
     page.get_by_text(OPENID).first.wait_for()  # a superuser may see it
     page.get_by_role("region", name="Order").get_by_role("link").click()
-    page.get_by_role("region", name="Receivers told").get_by_text("✓ done").wait_for()
-    page.get_by_role("region", name="Notifications of this number").get_by_role("link").first.click()
+    story = page.get_by_role("region", name="What happened")
+    story.get_by_text("✓ done").wait_for()
+    story.get_by_role("link", name="notification #").first.click()
     page.get_by_role("region", name="Decrypted resource").wait_for()
 
 
@@ -80,7 +81,7 @@ def test_walk_along_the_links_from_an_order_to_its_refund_and_what_told_of_it(vi
     visitor.open(url(Order, "changelist") + f"?q={REFUNDED}")
     page.locator("#result_list tbody th a").click()
     visitor.look("order-refunded")
-    page.get_by_role("region", name="Refunds").get_by_role("link", name=STUCK).click()
+    page.get_by_role("region", name="What happened").get_by_role("link", name=STUCK).click()
     page.get_by_text("Somebody must act").wait_for()
     visitor.look("refund-abnormal")
     page.get_by_role("region", name="Discrepancies").get_by_role("link").click()
@@ -114,6 +115,8 @@ def test_blocks_of_text_wrap_inside_the_window(visitor):
     page = visitor.page
     visitor.open(url(MODELS[1], "changelist") + "?q=HOSTILE")
     page.locator("#result_list tbody th a").first.click()
+    page.wait_for_url(re.compile(r"/change/"))
+    page.evaluate("document.querySelectorAll('details').forEach(folded => { folded.open = true })")
     for block in page.locator("pre").all():
         box = block.bounding_box()
         assert box["x"] >= 0
