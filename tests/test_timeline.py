@@ -70,7 +70,7 @@ def entries_of(html):
 def blocks_of(html, title):
     """The text blocks under a heading."""
     return [
-        unescape(found) for found in re.findall(rf"<h4>{title}</h4>(?:(?!<h4>).)*?<pre>(.*?)</pre>", html, re.DOTALL)
+        unescape(found) for found in re.findall(rf"<h3>{title}</h3>(?:(?!<h3>).)*?<pre>(.*?)</pre>", html, re.DOTALL)
     ]
 
 

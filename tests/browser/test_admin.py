@@ -72,8 +72,8 @@ def test_walk_along_the_links_from_a_notification_to_its_order_and_back(visitor)
     page.get_by_role("region", name="Order").get_by_role("link").click()
     story = page.get_by_role("region", name="What happened")
     story.get_by_text("✓ done").wait_for()
-    story.get_by_role("link", name="notification #").first.click()
-    page.get_by_role("region", name="Decrypted resource").wait_for()
+    story.get_by_role("link", name="notification #").last.click()
+    page.get_by_role("region", name="What WeChat sent").get_by_role("heading", name="Decrypted resource").wait_for()
 
 
 def test_walk_along_the_links_from_an_order_to_its_refund_and_what_told_of_it(visitor):

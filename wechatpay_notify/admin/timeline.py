@@ -145,6 +145,7 @@ def _notifications(logs: list[NotificationLog], said: dict[int, list[str]], know
 
 def _notification(row: NotificationLog, notes: list[str], sides: list[Pane], known: Known) -> Entry:
     told = explain(row, known)
+    own = {known.link(one) for one in (known.orders[0], *known.refunds)}  # this page, and what has an entry of its own
     facts = [panels.event(row)]
     if row.attempt_estimate:
         facts.append(_("attempt %(number)d of %(of)d") % {"number": row.attempt_estimate, "of": attempts.LAST})
@@ -162,7 +163,7 @@ def _notification(row: NotificationLog, notes: list[str], sides: list[Pane], kno
         name=Cell(_("notification #%(number)d") % {"number": row.pk}, known.link(row)),
         facts=" · ".join(facts),
         notes=notes,
-        about=tuple(cell for cell in told.about if cell.url),
+        about=tuple(cell for cell in told.about if cell.url and cell.url not in own),
         panes=sides,
     )
 
