@@ -371,19 +371,19 @@ def test_an_orders_page_has_the_bytes_of_what_was_posted_too(admin_client, post,
     assert signed.headers["Wechatpay-Signature"] in text_of(html)
 
 
-def test_bytes_with_personal_values_are_masked_and_said_to_be(admin_client, post, shipped, order):
+def test_bytes_with_personal_values_are_masked_and_said_to_be(viewer, post, shipped, order):
     signed = PLATFORM.payment_v2("A-1", 200)
     assert OPENID.encode() in signed.body
     post(signed)
-    html = page_of(admin_client, log())
+    html = page_of(viewer(NotificationLog), log())
     (block,) = blocks_of(html, "Body to the byte")
     assert decoded(block).decode(errors="replace") == signed.body.decode().replace(OPENID, MASKED)
     assert "but for the personal values in them, which are masked" in text_of(html)
 
 
-def test_json_with_personal_values_is_not_shown_to_the_byte(admin_client, post):
+def test_json_with_personal_values_is_not_shown_to_the_byte(viewer, post):
     post(PLATFORM.sign_v3(f'{{"open\\u0069d": "{OPENID}"}}'.encode()))
-    html = page_of(admin_client, log())
+    html = page_of(viewer(NotificationLog), log())
     assert blocks_of(html, "Body to the byte") == []
     assert "Not shown: it has personal values." in text_of(html)
     assert OPENID not in html
@@ -472,6 +472,15 @@ def test_the_timeline_shows_only_what_its_reader_may_view(viewer, post, shipped,
 def test_a_reader_of_orders_alone_is_not_told_that_wechat_reported_nothing(viewer, post, unexpected, order):
     post(pay(100))
     assert headline(order_page(viewer(Order))).startswith("No payment is recorded for this order.")
+
+
+def test_what_to_do_is_said_at_the_last_attempt_alone(admin_client, post, shipped, order, at):
+    shipped.failures = [RuntimeError, RuntimeError]
+    for seconds in (0, 15):
+        at(seconds)
+        post(made())
+    said = [entry for entry in entries_of(order_page(admin_client)) if "A developer mends the receiver" in entry]
+    assert ["attempt 2 of 16" in entry for entry in said] == [True]
 
 
 def test_hostile_text_stays_text_in_a_timeline(admin_client, post, shipped, order):

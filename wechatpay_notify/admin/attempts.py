@@ -51,6 +51,12 @@ def upcoming(rows: Iterable[NotificationLog]) -> datetime | None:
     return min((moment for row in ends for moment in _schedule(row) if moment > now), default=None)
 
 
+def latest(rows: Iterable[NotificationLog]) -> set[int]:
+    """The primary keys of those that nothing of the same notification came after; of a replay always."""
+    rows = list(rows)
+    return {group[-1].pk for group in _groups(rows)} | {row.pk for row in rows if row.replay_of is not None}
+
+
 def _groups(rows: Iterable[NotificationLog]) -> list[list[NotificationLog]]:
     """The deliveries of each notification in the order they came."""
     found: dict[tuple[str, ...], list[NotificationLog]] = defaultdict(list)

@@ -93,7 +93,8 @@ def conflict(row: NotificationLog, known: Known) -> Explanation | None:
         return None
     said = {"transaction": quoted(row.transaction_id), "number": quoted(holder.out_trade_no)}
     meaning = _("WeChat's transaction %(transaction)s already paid another order, %(number)s.") % said
-    return Explanation(meaning, "", "bad", (Cell(said["number"], known.link(holder)),))
+    step = _("Find out on the merchant platform which of the two it paid, before you ship or refund.")
+    return Explanation(meaning, step, "bad", (Cell(said["number"], known.link(holder)),))
 
 
 def unexpected(row: NotificationLog, known: Known) -> Explanation | None:

@@ -139,11 +139,14 @@ def _milestones(order: Order) -> list[Entry]:
 
 
 def _notifications(logs: list[NotificationLog], said: dict[int, list[str]], known: Known) -> list[Entry]:
-    bodies = _bodies([row.pk for row in logs[:MOST_BODIES]])
-    return [_notification(row, said.get(row.pk, []), bodies.get(row.pk, []), known) for row in logs]
+    bodies, latest = _bodies([row.pk for row in logs[:MOST_BODIES]]), attempts.latest(logs)
+    return [
+        _notification(row, said.get(row.pk, []), bodies.get(row.pk, []), known, to_do=row.pk in latest) for row in logs
+    ]
 
 
-def _notification(row: NotificationLog, notes: list[str], sides: list[Pane], known: Known) -> Entry:
+def _notification(row: NotificationLog, notes: list[str], sides: list[Pane], known: Known, *, to_do: bool) -> Entry:
+    """`to_do`: whether it is the last of its notification, so that what to do about it is of any use."""
     told = explain(row, known)
     own = {known.link(one) for one in (known.orders[0], *known.refunds)}  # this page, and what has an entry of its own
     facts = [panels.event(row)]
@@ -159,7 +162,7 @@ def _notification(row: NotificationLog, notes: list[str], sides: list[Pane], kno
         at=row.received_at,
         badge=Cell(panels.outcome_label(row), tone=panels.outcome_tone(row)),
         text=told.meaning,
-        next_step=told.next_step if told.tone in ("bad", "warn") else "",
+        next_step=told.next_step if to_do and told.tone in ("bad", "warn") else "",
         name=Cell(_("notification #%(number)d") % {"number": row.pk}, known.link(row)),
         facts=" · ".join(facts),
         notes=notes,

@@ -85,7 +85,11 @@ def receiver_failed(row: NotificationLog, known: Known) -> Explanation | None:
         return None
     if known.given_up() or known.unfinished():
         said = {"failures": failures(known.given_up() + known.unfinished())}
-        return Explanation(_("It is recorded, but a receiver failed: %(failures)s") % said, "", "bad")
+        step = _(
+            "A developer mends the receiver; the traceback is at the delivery. Only what failed runs again: at "
+            "WeChat's next attempt, or when it is delivered again here."
+        )
+        return Explanation(_("It is recorded, but a receiver failed: %(failures)s") % said, step, "bad")
     meaning = _("It is recorded. A receiver failed then; since then every receiver has run.")
     return Explanation(meaning, _("Nothing to do."), "quiet")
 
@@ -161,12 +165,15 @@ def received(row: NotificationLog, known: Known) -> Explanation | None:
 
 def unavailable(row: NotificationLog, known: Known) -> Explanation | None:
     meaning = _("The database or a callable of the shop's failed: %(detail)s. Nothing was confirmed by this attempt.")
-    return Explanation(meaning % {"detail": quoted(row.detail) or "-"}, "", "warn")
+    step = _("A developer mends what failed; the log has the traceback. WeChat sends again, or process this one again.")
+    return Explanation(meaning % {"detail": quoted(row.detail) or "-"}, step, "warn")
 
 
 def error(row: NotificationLog, known: Known) -> Explanation | None:
     meaning = _("This package failed by a bug of its own: %(detail)s.") % {"detail": quoted(row.detail) or "-"}
-    return Explanation(meaning, "", "bad")
+    return Explanation(
+        meaning, _("Please report it, with the traceback that is in the log. WeChat sends again."), "bad"
+    )
 
 
 def interrupted(row: NotificationLog, known: Known) -> Explanation:
