@@ -174,6 +174,13 @@ def test_a_notification_that_could_not_be_processed_is_in_the_first_sentence(adm
     assert "callable of the shop's failed" in summary(admin_client)
 
 
+def test_a_refusal_that_claims_the_order_is_in_the_first_sentence(admin_client, post, order):
+    post(PLATFORM.payment_v2("A-1", 200).tampered())
+    said = summary(admin_client)
+    assert said.startswith("WeChat has reported no payment that is proven; what claims this order was refused.")
+    assert "the key of this merchant is wrong" in said
+
+
 # What happened
 
 

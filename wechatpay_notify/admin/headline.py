@@ -139,6 +139,12 @@ def _unpaid(order: Order, known: Known) -> Explanation:
         told = explain(last, known)
         about = (Cell(_("notification #%(number)d") % {"number": last.pk}, known.link(last)), *told.about)
         return Explanation(told.meaning, told.next_step, told.tone if told.tone != "quiet" else "warn", about)
+    claimed = next((row for row in known.logs if not row.verified and row.outcome != "probe"), None)
+    if claimed is not None:
+        told = explain(claimed, known)
+        meaning = _("WeChat has reported no payment that is proven; what claims this order was refused. %(meaning)s")
+        about = (Cell(_("notification #%(number)d") % {"number": claimed.pk}, known.link(claimed)),)
+        return Explanation(meaning % {"meaning": told.meaning}, told.next_step, "warn", about)
     if order.status == Order.Status.CLOSED:
         said = {"moment": clock(order.closed_at) if order.closed_at else "-"}
         meaning = _("The shop closed this order (%(moment)s); WeChat has reported no payment for it.")
@@ -154,5 +160,6 @@ def _is_settled(row: NotificationLog) -> bool:
 def _ask() -> str:
     return _(
         "Ask the customer for the transaction number in WeChat (Me, Services, Wallet, Bills), search for it here or "
-        "on the merchant platform. Was the money taken there, have the payment queried: it is then confirmed here."
+        "on the merchant platform. Was the money taken there, have the payment queried: it is then confirmed here. "
+        "If others say the same, look whether the list of notifications has refusals."
     )
