@@ -150,6 +150,11 @@ class SignalDeliveryAdmin(FoundByOrder):
     )
     error = shown(SignalDelivery, "last_error", lambda row: panels.last_line(row.last_error))
 
+    def get_ordering(self, request: HttpRequest) -> tuple[str, ...]:
+        # Along the index of the status: those that gave up may all be old, a million rows down.
+        by_status = any(name.startswith("status") for name in request.GET)
+        return ("-next_attempt_at", "-id") if by_status else ("-id",)
+
     @admin.display(description=_("receiver"))
     def receiver_name(self, row: SignalDelivery) -> Any:
         return row.receiver or _("no receiver is connected")

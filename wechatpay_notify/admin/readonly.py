@@ -27,10 +27,28 @@ MOST_COUNTED = 10_001
 
 
 class CappedPaginator(_Paginator):
+    """Finds the keys of a page along an index, then fetches these rows alone, not all those before them too."""
+
+    branches: Sequence[Q] = ()
+    """Parts of the rows that each follow the order of an index, as all of them together do not."""
+
     @cached_property
     def count(self) -> int:
+        return self._keys()[:MOST_COUNTED].count()
+
+    def page(self, number: Any) -> Any:
+        page = super().page(number)
         rows = cast("QuerySet[Any]", self.object_list)
-        return rows.order_by()[:MOST_COUNTED].count()
+        if self.count:
+            keys = self._keys(*rows.query.order_by)[page.start_index() - 1 : page.end_index()]
+            page.object_list = rows.filter(pk__in=[key[-1] for key in keys])
+        return page
+
+    def _keys(self, *ordering: Any) -> QuerySet[Any]:
+        rows = cast("QuerySet[Any]", self.object_list).order_by()
+        columns = [name.removeprefix("-") for name in ordering]
+        parts = [rows.filter(branch).values_list(*columns, "pk") for branch in self.branches or [Q()]]
+        return (parts[0].union(*parts[1:], all=True) if parts[1:] else parts[0]).order_by(*ordering)
 
 
 class EvidenceList(ChangeList):
@@ -81,7 +99,7 @@ class ReadOnlyAdmin(_ModelAdmin):
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
         # Any other query parameter would ask columns without an index, or guess a masked openid letter by letter.
         names = {getattr(item, "parameter_name", item) for item in self.get_list_filter(request)}
-        return lookup.removesuffix("__exact") in names
+        return lookup in names or lookup.removesuffix("__exact") in names
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
