@@ -115,6 +115,8 @@ def fill(logs: int, orders: int) -> None:
         crowd.copy(Refund, crowd.refund(last[Order]), orders // 20, "out_refund_no = 'PATTERN-R'")
         crowd.copy(Discrepancy, crowd.discrepancy(last[Order]), orders // 50, f"out_trade_no = '{SHORT}'")
     with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            cursor.execute("RESET ALL")
         cursor.execute("VACUUM ANALYZE" if connection.vendor == "postgresql" else "ANALYZE")
 
 
@@ -192,7 +194,7 @@ class Crowd:
                 f"{int(story.verified)} AS verified, '{story.pattern}' AS pattern"
             )
         assert set(drawn.values()) == {10_000}, drawn
-        refund = "(out_refund_no <> '') = (t.pattern = 'PATTERN-BACK')"
+        refund = "(p.out_refund_no <> '') = (t.pattern = 'PATTERN-BACK')"
         return (
             f"out_trade_no = t.pattern AND {refund} JOIN ({' UNION ALL '.join(told)}) t "
             f"ON t.first = {first} AND n * 7919 % 10000 >= t.low AND n * 7919 % 10000 < t.high"
@@ -255,16 +257,15 @@ class Crowd:
         listed = ", ".join(f'"{column}"' for column in columns)
         condition, joined, rest = pattern.partition(" JOIN ")
         # The pattern of a notification is that of its story, which is joined first.
-        source = f"{joined}{rest} JOIN {table} p ON p.{condition}" if joined else f" JOIN {table} p ON p.{condition}"
-        source = source.replace("(out_refund_no", "(p.out_refund_no")
-        limit = f" AND p.id <= {model._default_manager.latest('pk').pk}"
+        source = f"{joined}{rest} JOIN pattern p ON p.{condition}"
+        with connection.cursor() as cursor:
+            cursor.execute("DROP TABLE IF EXISTS pattern")
+            cursor.execute(f"CREATE TEMPORARY TABLE pattern AS SELECT * FROM {table}")
         progress = Progress(model._meta.model_name, -(-rows // BATCH))
         for first in range(1, rows + 1, BATCH):
             series = SERIES[self.vendor].format(first=first, last=min(first + BATCH - 1, rows))
             with connection.cursor() as cursor:
-                cursor.execute(
-                    f"INSERT INTO {table} ({listed}) SELECT {values} FROM {series}{source}{limit} ORDER BY n"
-                )
+                cursor.execute(f"INSERT INTO {table} ({listed}) SELECT {values} FROM {series}{source} ORDER BY n")
             progress.step()
 
 
@@ -277,6 +278,8 @@ def without_indexes(models: Any) -> Iterator[None]:
         if connection.vendor == "postgresql":
             for model in reversed(models):
                 cursor.execute(f"ALTER TABLE {model._meta.db_table} SET UNLOGGED")
+            cursor.execute("SET work_mem = '64MB'")
+            cursor.execute("SET maintenance_work_mem = '256MB'")
         else:
             cursor.execute("PRAGMA journal_mode = OFF")
             cursor.execute("PRAGMA synchronous = OFF")

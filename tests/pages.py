@@ -3,6 +3,7 @@
 Never says how fast or how right one is; the benchmark and the tests that ask them do.
 """
 
+import contextlib
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlencode
@@ -13,6 +14,8 @@ from django.urls import NoReverseMatch, reverse
 
 from wechatpay_notify.models import NotificationLog, Order, Refund, SignalDelivery
 
+SHOWN = (200, 503)
+"""What a page answers; 503 are the figures for monitoring when somebody has to look."""
 Page = tuple[str, str]
 """What kind it is, and where."""
 SEARCH = "a search"
@@ -31,6 +34,8 @@ def found(client: Any) -> Iterator[Page]:
                 for row in samples(model):
                     yield f"page of a {model._meta.verbose_name}", reverse(f"{name}_change", args=[row])
             yield from _of_its_own(client, model, model_admin)
+    with contextlib.suppress(NoReverseMatch):  # which a project includes by choice
+        yield "figures for monitoring", reverse("wechatpay_notify_health:health")
 
 
 def _of_list(client: Any, url: str, name: str) -> Iterator[Page]:
