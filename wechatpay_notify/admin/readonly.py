@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 from django.contrib import admin
 from django.contrib.admin.views.main import ChangeList
 from django.core.paginator import Paginator
+from django.db import connections
 from django.db.models import Model, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils.functional import Promise, cached_property
@@ -34,21 +35,29 @@ class CappedPaginator(_Paginator):
 
     @cached_property
     def count(self) -> int:
-        return self._keys()[:MOST_COUNTED].count()
+        return self._keys(MOST_COUNTED)[:MOST_COUNTED].count()
 
     def page(self, number: Any) -> Any:
         page = super().page(number)
         rows = cast("QuerySet[Any]", self.object_list)
         if self.count:
-            keys = self._keys(*rows.query.order_by)[page.start_index() - 1 : page.end_index()]
-            page.object_list = rows.filter(pk__in=[key[-1] for key in keys])
+            first, last = page.start_index() - 1, page.end_index()
+            page.object_list = rows.filter(
+                pk__in=[key[-1] for key in self._keys(last, *rows.query.order_by)[first:last]]
+            )
         return page
 
-    def _keys(self, *ordering: Any) -> QuerySet[Any]:
-        rows = cast("QuerySet[Any]", self.object_list).order_by()
+    def _keys(self, most: int, *ordering: Any) -> QuerySet[Any]:
+        rows = cast("QuerySet[Any]", self.object_list).order_by(*ordering)
         columns = [name.removeprefix("-") for name in ordering]
         parts = [rows.filter(branch).values_list(*columns, "pk") for branch in self.branches or [Q()]]
-        return (parts[0].union(*parts[1:], all=True) if parts[1:] else parts[0]).order_by(*ordering)
+        if len(parts) == 1:
+            return parts[0]
+        if connections[rows.db].features.supports_slicing_ordering_in_compound:
+            parts = [part[:most] for part in parts]  # PostgreSQL merges only parts that are in order by themselves
+        else:
+            parts = [part.order_by() for part in parts]
+        return parts[0].union(*parts[1:], all=True).order_by(*ordering)
 
 
 class EvidenceList(ChangeList):
