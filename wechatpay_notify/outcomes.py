@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from .protocol import errors
 from .protocol.types import Version
@@ -27,6 +28,11 @@ class Outcome:
     hint: str | Promise
     keeps_status: bool = False
     """Whether v2 answers with `status` too."""
+
+    @property
+    def label(self) -> str | Promise:
+        """The code as people read it, in their language; in English the code itself."""
+        return _LABELS[self.code]
 
     @property
     def acknowledged(self) -> bool:
@@ -176,6 +182,34 @@ _ROWS = (
         _("A bug of wechatpay_notify. The log has the traceback: please report it. WeChat sends again."),
     ),
 )
+_LABELS = {
+    "confirmed": pgettext_lazy("outcome", "confirmed"),
+    "duplicate": pgettext_lazy("outcome", "duplicate"),
+    "refunded": pgettext_lazy("outcome", "refunded"),
+    "received": pgettext_lazy("outcome", "received"),
+    "payment_failed": pgettext_lazy("outcome", "payment_failed"),
+    "unexpected": pgettext_lazy("outcome", "unexpected"),
+    "receiver_failed": pgettext_lazy("outcome", "receiver_failed"),
+    "no_receiver": pgettext_lazy("outcome", "no_receiver"),
+    "busy": pgettext_lazy("outcome", "busy"),
+    "unknown_order": pgettext_lazy("outcome", "unknown_order"),
+    "amount_mismatch": pgettext_lazy("outcome", "amount_mismatch"),
+    "conflict": pgettext_lazy("outcome", "conflict"),
+    "wrong_merchant": pgettext_lazy("outcome", "wrong_merchant"),
+    "source_refused": pgettext_lazy("outcome", "source_refused"),
+    "malformed": pgettext_lazy("outcome", "malformed"),
+    "undecryptable": pgettext_lazy("outcome", "undecryptable"),
+    "signature_invalid": pgettext_lazy("outcome", "signature_invalid"),
+    "probe": pgettext_lazy("outcome", "probe"),
+    "stale": pgettext_lazy("outcome", "stale"),
+    "unknown_serial": pgettext_lazy("outcome", "unknown_serial"),
+    "algorithm_refused": pgettext_lazy("outcome", "algorithm_refused"),
+    "unsigned": pgettext_lazy("outcome", "unsigned"),
+    "too_large": pgettext_lazy("outcome", "too_large"),
+    "unavailable": pgettext_lazy("outcome", "unavailable"),
+    "misconfigured": pgettext_lazy("outcome", "misconfigured"),
+    "error": pgettext_lazy("outcome", "error"),
+}
 OUTCOMES: dict[str, Outcome] = {row.code: row for row in _ROWS}
 
 _WORST_FIRST = (

@@ -22,6 +22,7 @@ from .disclosure import json_text, moment, money
 from .panels import AMOUNT_ORDERED, AMOUNT_REPORTED, Links, Panel
 from .readonly import shown, shown_moment
 from .records import FoundByOrder, badge
+from .remarks import translated
 
 TO_DO = {
     Discrepancy.Reason.ALREADY_REFUNDED.value: _(
@@ -74,7 +75,7 @@ class DiscrepancyAdmin(FoundByOrder):
             {
                 "fields": (
                     ("first_seen_shown", "last_seen_shown", "times"),
-                    ("resolved_at_shown", "resolved_by", "resolution"),
+                    ("resolved_at_shown", "resolved_by", "resolution_shown"),
                 )
             },
         ),
@@ -83,6 +84,7 @@ class DiscrepancyAdmin(FoundByOrder):
     amount_shown = shown(Discrepancy, "amount", lambda row: money(row.amount, row.currency), AMOUNT_REPORTED)
     first_seen_shown, last_seen_shown = shown_moment(Discrepancy, "first_seen"), shown_moment(Discrepancy, "last_seen")
     resolved_at_shown = shown_moment(Discrepancy, "resolved_at")
+    resolution_shown = shown(Discrepancy, "resolution", lambda row: translated(row.resolution))
 
     @admin.display(description=AMOUNT_ORDERED)
     def expected_amount_shown(self, row: Discrepancy) -> str:
@@ -109,7 +111,7 @@ class DiscrepancyAdmin(FoundByOrder):
     @admin.display(description=_("how it is resolved"))
     def resolving(self, row: Discrepancy) -> Any:
         if row.resolved_at is not None:
-            return row.resolution or self.get_empty_value_display()
+            return translated(row.resolution) or self.get_empty_value_display()
         if row.reason in HEALED_BY_CONFIRMATION:
             return _(
                 "By itself, when this payment is confirmed after all. Otherwise in code, by writing resolved_at, "
@@ -194,5 +196,5 @@ def _why_not_done(row: SignalDelivery) -> Panel | None:
             "The customer has all of the money back, so this must not be fulfilled any more. If an attempt was made "
             "before, see whether it left something to undo."
         )
-        return Panel(title=_("Why it is not run"), text=row.last_error, note=note)
-    return Panel(title=_("Last error"), text=row.last_error) if row.last_error else None
+        return Panel(title=_("Why it is not run"), text=translated(row.last_error), note=note)
+    return Panel(title=_("Last error"), text=translated(row.last_error)) if row.last_error else None

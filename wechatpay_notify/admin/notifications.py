@@ -41,7 +41,7 @@ class OutcomeFilter(admin.SimpleListFilter):
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> Iterable[tuple[str, Any]]:
         first = [("attention", _("needs a person")), ("interrupted", _("no answer was sent"))]
-        return first + [(code, code) for code in OUTCOMES]
+        return first + [(code, outcome.label) for code, outcome in OUTCOMES.items()]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any] | None:
         if self.value() == "attention":

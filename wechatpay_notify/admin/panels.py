@@ -22,6 +22,7 @@ from wechatpay_notify.models import Discrepancy, NotificationLog, Order, Refund,
 from wechatpay_notify.outcomes import OUTCOMES
 
 from .disclosure import disarmed, moment, money
+from .remarks import translated
 
 MOST_ROWS = 50
 ORDER = pgettext_lazy("what is paid for", "Order")
@@ -206,7 +207,9 @@ def notifications(rows: QuerySet[NotificationLog], links: Links, title: Text, nu
 
 
 def outcome_label(row: NotificationLog) -> str:
-    return row.outcome or _("no answer")
+    if not row.outcome:
+        return _("no answer")
+    return str(OUTCOMES[row.outcome].label) if row.outcome in OUTCOMES else row.outcome
 
 
 def outcome_tone(row: NotificationLog) -> str:
@@ -272,9 +275,9 @@ def discrepancy_state(row: Discrepancy) -> tuple[str, str, str]:
 
 
 def last_line(traceback: str) -> str:
-    """The exception, without where it was raised."""
+    """The exception without where it was raised, or the remark."""
     lines = traceback.strip().splitlines()
-    return lines[-1][:300] if lines else ""
+    return translated(lines[-1][:300]) if lines else ""
 
 
 _MARKS = {

@@ -6,6 +6,11 @@ Never carries a secret; `detail` is for the shop's admin and log, never for the 
 from typing import ClassVar
 
 
+def gettext_noop(message: str) -> str:
+    """The text itself, marked under a name that makemessages knows; whoever shows it translates it."""
+    return message
+
+
 class NotificationError(Exception):
     """Base of all refusals.
 
@@ -24,7 +29,7 @@ class NotificationError(Exception):
 
 class Unsigned(NotificationError):
     code = "unsigned"
-    hint = (
+    hint = gettext_noop(
         "A signature header (v3) or the sign element (v2) is missing. If WeChat sent this, a proxy, CDN or firewall "
         "in front of Django drops the Wechatpay-* headers: let them through. Otherwise somebody knocked; do nothing."
     )
@@ -32,7 +37,7 @@ class Unsigned(NotificationError):
 
 class SignatureInvalid(NotificationError):
     code = "signature_invalid"
-    hint = (
+    hint = gettext_noop(
         "The signature does not belong to this body and key. If WeChat sent this: something in front of Django "
         "changed the body, or the key of this merchant is wrong (v3: PLATFORM_KEYS; v2: API_V2_KEY)."
     )
@@ -40,7 +45,7 @@ class SignatureInvalid(NotificationError):
 
 class Probe(NotificationError):
     code = "probe"
-    hint = (
+    hint = gettext_noop(
         "WeChat tests now and then whether the shop verifies signatures, with a signature that begins "
         "WECHATPAY/SIGNTEST/. Refusing it is right; the real notification follows. Nothing to do."
     )
@@ -48,7 +53,7 @@ class Probe(NotificationError):
 
 class Stale(NotificationError):
     code = "stale"
-    hint = (
+    hint = gettext_noop(
         "The timestamp is too far from this server's clock. WeChat signs every retry anew, so a genuine one is never "
         "stale: check that NTP keeps this server's clock, or the request is a replay."
     )
@@ -56,7 +61,7 @@ class Stale(NotificationError):
 
 class UnknownSerial(NotificationError):
     code = "unknown_serial"
-    hint = (
+    hint = gettext_noop(
         "No valid key in PLATFORM_KEYS has this serial. During the switch from platform certificate to WeChat Pay "
         "public key WeChat signs with both: configure both. A renewed certificate must be added beside the old one."
     )
@@ -64,7 +69,7 @@ class UnknownSerial(NotificationError):
 
 class AlgorithmRefused(NotificationError):
     code = "algorithm_refused"
-    hint = (
+    hint = gettext_noop(
         "The message names an algorithm that is not accepted here. Accepted: WECHATPAY2-SHA256-RSA2048 with "
         "AEAD_AES_256_GCM (v3); what V2_SIGN_TYPE allows (v2). If WeChat really uses the other one, change "
         "V2_SIGN_TYPE; SM2 and SM4 (国密) are not supported: ask it for an RSA certificate or the WeChat Pay public "
@@ -74,7 +79,7 @@ class AlgorithmRefused(NotificationError):
 
 class Malformed(NotificationError):
     code = "malformed"
-    hint = (
+    hint = gettext_noop(
         "The body is no WeChat Pay notification of this version, or a field it must have is missing or of the wrong "
         "type. See the detail; a body of the other API version belongs to the other URL."
     )
@@ -82,12 +87,14 @@ class Malformed(NotificationError):
 
 class TooLarge(NotificationError):
     code = "too_large"
-    hint = "The body is larger than any notification WeChat documents: MAX_BODY_BYTES for v3, 64 KiB for v2."
+    hint = gettext_noop(
+        "The body is larger than any notification WeChat documents: MAX_BODY_BYTES for v3, 64 KiB for v2."
+    )
 
 
 class Undecryptable(NotificationError):
     code = "undecryptable"
-    hint = (
+    hint = gettext_noop(
         "The signature is WeChat's, but the resource cannot be decrypted: API_V3_KEY is not the APIv3 key set on the "
         "merchant platform. While it is being changed, configure a list with the old and the new one. WeChat will "
         "send the notification again."
@@ -96,7 +103,7 @@ class Undecryptable(NotificationError):
 
 class SourceRefused(NotificationError):
     code = "source_refused"
-    hint = (
+    hint = gettext_noop(
         "The signature is WeChat's, the address is not in SOURCE_NETWORKS, and SOURCE_POLICY is \"reject\". WeChat's "
         "addresses change: if this is a new one, add it and the next attempt within 24 hours is taken. If it is your "
         "proxy's, name the proxy in TRUSTED_PROXIES. Otherwise somebody sent a captured request again."
@@ -105,7 +112,7 @@ class SourceRefused(NotificationError):
 
 class Misconfigured(NotificationError):
     code = "misconfigured"
-    hint = (
+    hint = gettext_noop(
         'A key of this merchant, or with SOURCE_POLICY = "reject" a list of networks, cannot be used. '
         "Run `manage.py check`: it names the setting and the mend."
     )
