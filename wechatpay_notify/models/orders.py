@@ -12,6 +12,7 @@ from django.conf import settings
 from django.db import IntegrityError, models, router, transaction
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from wechatpay_notify.conf import DEFAULT_ALIAS, conf
 from wechatpay_notify.protocol.results import ORDER_NUMBER
@@ -148,7 +149,7 @@ class Order(models.Model):
     """A shop order paid by JSAPI first and H5 later is two of these, with one `reference`."""
 
     class Status(models.TextChoices):
-        PENDING = "pending", _("pending")
+        PENDING = "pending", pgettext_lazy("order", "pending")
         PAID = "paid", _("paid")
         CLOSED = "closed", _("closed")
 
