@@ -175,7 +175,8 @@ def page_of(client, row):
 
 def english_in(html):
     """English that a person reads on a page, but for what was stored of this case: details and receivers' errors."""
-    text = text_of(re.sub(r"<(script|style|pre)\b.*?</\1>", " ", html, flags=re.DOTALL))
+    _frame, content = html.split('id="content"', 1)  # Django's own frame is not whole in every version
+    text = text_of(re.sub(r"<(script|style|pre)\b.*?</\1>", " ", content, flags=re.DOTALL))
     details = filter(None, NotificationLog.objects.values_list("detail", flat=True))
     for stored in (*details, FAILURE):
         text = text.replace(stored, " ")

@@ -28,7 +28,7 @@ def page(request, chromium, live_server, settings, admin_client, shipped, unexpe
 def english_on(page):
     """Three English words in a row that are seen, but for stored texts: the details of cases and receivers' errors."""
     page.evaluate("() => document.querySelectorAll('pre').forEach(block => block.remove())")
-    text = page.locator("#container").inner_text()
+    text = page.locator("#content").inner_text()
     for stored in (*filter(None, NotificationLog.objects.values_list("detail", flat=True)), FAILURE):
         text = text.replace(stored, " ")
     return ENGLISH.findall(text)
