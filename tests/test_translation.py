@@ -173,10 +173,14 @@ def page_of(client, row):
     return client.get(url(type(row), "change", row.pk)).content.decode()
 
 
+def content_of(html):
+    """The page without Django's frame around it, whose Chinese is not whole in every version."""
+    return html.split('id="content"', 1)[1]
+
+
 def english_in(html):
     """English that a person reads on a page, but for what was stored of this case: details and receivers' errors."""
-    _frame, content = html.split('id="content"', 1)  # Django's own frame is not whole in every version
-    text = text_of(re.sub(r"<(script|style|pre)\b.*?</\1>", " ", content, flags=re.DOTALL))
+    text = text_of(re.sub(r"<(script|style|pre)\b.*?</\1>", " ", content_of(html), flags=re.DOTALL))
     details = filter(None, NotificationLog.objects.values_list("detail", flat=True))
     for stored in (*details, FAILURE):
         text = text.replace(stored, " ")
@@ -194,7 +198,7 @@ def labels_in(html):
 
 def unread(html):
     """Labels without a Chinese character, but for those that are names."""
-    labels = labels_in(html)
+    labels = labels_in(content_of(html))
     assert len(labels) > 5
     return [label for label in labels if label and not HAN.search(label) and label not in NAMES]
 
