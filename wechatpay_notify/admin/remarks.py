@@ -7,10 +7,8 @@ import re
 
 from django.utils.translation import gettext, gettext_noop
 
-from wechatpay_notify.facts import WHOLLY_REFUNDED
-
 REMARKS = (
-    WHOLLY_REFUNDED,
+    gettext_noop("Not run: the whole payment was refunded before."),
     gettext_noop("Not run: its payment was not reported, or not told, before."),
     gettext_noop("Not run: no receiver %(receiver)s is connected to %(signal)s."),
     gettext_noop("The process ended during the last attempt."),
