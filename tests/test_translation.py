@@ -229,9 +229,7 @@ def test_a_chinese_reader_is_told_what_each_outcome_means(reader, outcome):
     html = page_of(reader, row)
     assert english_in(html) == []
     with translation.override("zh-hans"):
-        if outcome:
-            assert str(OUTCOMES[outcome].label) in text_of(html)
-            assert re.sub(r"\s+", " ", str(OUTCOMES[outcome].hint)) in text_of(html)
+        assert str(OUTCOMES[outcome].label if outcome else translation.gettext("no answer")) in text_of(html)
 
 
 @pytest.mark.django_db
