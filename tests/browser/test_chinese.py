@@ -1,12 +1,11 @@
 """The admin in a Chinese browser: what a shop assistant in China reads, on a wide light and on a narrow dark screen."""
 
 import pytest
-from django.db.models.fields import BLANK_CHOICE_DASH
 from django.urls import reverse
 
 from tests.browser.test_admin import WIDTHS, chromium, overflow, picture  # noqa: F401  (a fixture among them)
 from tests.test_admin import MODELS, fill, url
-from tests.test_translation import ENGLISH, FAILURE, HAN
+from tests.test_translation import CHOOSE, ENGLISH, FAILURE, HAN
 from wechatpay_notify.models import NotificationLog
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -31,7 +30,7 @@ def english_on(page):
     page.evaluate("() => document.querySelectorAll('pre').forEach(block => block.remove())")
     text = page.locator("#content").inner_text()
     details = filter(None, NotificationLog.objects.values_list("detail", flat=True))
-    for stored in (*details, FAILURE, str(BLANK_CHOICE_DASH[0][1])):
+    for stored in (*details, FAILURE, CHOOSE):
         text = text.replace(stored, " ")
     return ENGLISH.findall(text)
 
