@@ -15,8 +15,6 @@ from .judgement import Verdict, already_paid, healed_by
 from .models import Discrepancy, Order, Refund, SignalDelivery
 from .protocol.types import Result
 
-WHOLLY_REFUNDED = delivery.WHOLLY_REFUNDED
-
 
 class Held(Exception):
     """A receiver holds a row that the fact is about."""
@@ -112,14 +110,14 @@ def _give_up_fulfilment(verdict: Verdict, using: str) -> None:
             raise Held
         if claimed == "mine":
             SignalDelivery.objects.using(using).filter(pk=row.pk).update(
-                status=SignalDelivery.Status.GAVE_UP, last_error=WHOLLY_REFUNDED
+                status=SignalDelivery.Status.GAVE_UP, last_error=delivery.WHOLLY_REFUNDED
             )
         verdict.pending.remove(row)
 
 
 def _take_up_fulfilment(order: Order, verdict: Verdict, using: str) -> None:
     """The refund for which it was given up is closed: the money stays, so it is fulfilled after all."""
-    given_up = {"status": SignalDelivery.Status.GAVE_UP, "last_error": WHOLLY_REFUNDED}
+    given_up = {"status": SignalDelivery.Status.GAVE_UP, "last_error": delivery.WHOLLY_REFUNDED}
     rows = SignalDelivery.objects.using(using).filter(order=order.pk, signal="payment_confirmed")
     pks = list(rows.filter(**given_up).values_list("pk", flat=True))
     rows.filter(pk__in=pks).update(status=SignalDelivery.Status.PENDING, last_error="", next_attempt_at=timezone.now())

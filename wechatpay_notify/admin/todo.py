@@ -15,7 +15,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from wechatpay_notify.facts import WHOLLY_REFUNDED
+from wechatpay_notify.delivery import WHOLLY_REFUNDED
 from wechatpay_notify.models import Discrepancy, NotificationLog, Refund, SignalDelivery
 from wechatpay_notify.outcomes import OUTCOMES
 

@@ -12,8 +12,8 @@ from django.utils import timezone
 
 from wechatpay_notify import refusals
 from wechatpay_notify.conf import conf
+from wechatpay_notify.delivery import WHOLLY_REFUNDED
 from wechatpay_notify.delivery.receivers import CLOSED
-from wechatpay_notify.facts import WHOLLY_REFUNDED
 from wechatpay_notify.models import Discrepancy, Refund, SignalDelivery
 
 from . import days, genuine, keys
