@@ -11,9 +11,8 @@ from django.utils import timezone
 from tests.answers import outcome
 from tests.settings import PLATFORM
 from wechatpay_notify import signals
-from wechatpay_notify.delivery import again, deliver_due
+from wechatpay_notify.delivery import WHOLLY_REFUNDED, again, deliver_due
 from wechatpay_notify.delivery.again import deliver_again, eligible
-from wechatpay_notify.facts import WHOLLY_REFUNDED
 from wechatpay_notify.models import Discrepancy, Order, SignalDelivery
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -41,7 +41,7 @@ from tests.test_admin import (
     wechats_number,
 )
 from wechatpay_notify.admin import OrderAdmin
-from wechatpay_notify.facts import WHOLLY_REFUNDED
+from wechatpay_notify.delivery import WHOLLY_REFUNDED
 from wechatpay_notify.models import Desk, Discrepancy, NotificationLog, Order, Refund, SignalDelivery
 from wechatpay_notify.testing import OPENID
 
