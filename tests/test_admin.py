@@ -164,7 +164,7 @@ def test_nobody_adds_changes_or_deletes(admin_client, filled, model):
 @pytest.mark.parametrize("model", MODELS)
 def test_no_button_promises_what_is_refused(admin_client, filled, model):
     html = admin_client.get(url(model, "changelist")).content.decode() + page_of(admin_client, model.objects.first())
-    for control in ('name="action"', url(model, "add"), "deletelink", 'type="submit" value="Save', 'type="checkbox"'):
+    for control in (url(model, "add"), "deletelink", "delete_selected", 'type="submit" value="Save'):
         assert control not in html
 
 
@@ -288,8 +288,8 @@ def test_no_other_question_can_be_asked_by_url(admin_client, filled, model, quer
 # What the pages say
 
 
-def test_the_list_of_notifications_is_no_wider_than_what_matters(admin_client, filled):
-    response = admin_client.get(url(NotificationLog, "changelist"))
+def test_the_list_of_notifications_is_no_wider_than_what_matters(filled, viewer):
+    response = viewer(NotificationLog).get(url(NotificationLog, "changelist"))
     columns = ("received_at_shown", "outcome_badge", "out_trade_no", "answer", "event_listed")
     assert response.context["cl"].list_display == columns
 
@@ -448,7 +448,7 @@ def test_a_discrepancy_page_compares_the_amounts_and_says_what_to_do(admin_clien
     assert "shop.unexpected" in text
 
 
-@pytest.mark.parametrize(("number", "way"), [(SHORT, "By itself"), (PAID, "In code")])
+@pytest.mark.parametrize(("number", "way"), [(SHORT, "By itself"), (PAID, "By somebody")])
 def test_a_discrepancy_page_says_how_it_is_resolved(admin_client, filled, number, way):
     PLATFORM.payment_v3(PAID, 1234).post(admin_client, NOTIFY)  # paid twice: nothing heals that
     row = Discrepancy.objects.get(out_trade_no=number)
@@ -565,7 +565,7 @@ def test_the_discrepancy_of_a_refund_says_whose_amounts_it_compares_and_what_to_
     assert (fields["Amount reported"], fields["Amount of the order"]) == ("￥4.01 (401 fen)", "￥9.00 (900 fen)")
     assert fields["Difference"] == "-"  # a refund is a part of its payment
     assert "Compare the refunds below" in fields["What to do"]
-    assert fields["How it is resolved"].startswith("In code")
+    assert fields["How it is resolved"].startswith("By somebody")
     for number in (BACK, STUCK, CLOSED):
         assert url(Refund, "change", Refund.objects.get(out_refund_no=number).pk) in html
     assert (

@@ -19,6 +19,7 @@ from . import search, todo
 from .disclosure import openids_whole, shown_text
 from .panels import Links
 from .readonly import ReadOnlyAdmin, may_see_openids
+from .strip import strip
 
 KINDS = (Order, Refund, Discrepancy, SignalDelivery, NotificationLog)
 INDEXES = ("index", "app_list")
@@ -50,8 +51,9 @@ class DeskAdmin(ReadOnlyAdmin):
             return self._result(request, typed, extra_context) if typed else self._desk(request, extra_context)
 
     def _desk(self, request: HttpRequest, extra_context: Any) -> HttpResponse:
-        context = {"title": _name(), "panels": todo.panels(Links(self.admin_site, request)), "at_desk": True}
-        return self._page(request, context | (extra_context or {}))
+        links = Links(self.admin_site, request)
+        context = strip(links) | {"title": _name(), "panels": todo.panels(links), "at_desk": True}
+        return self._rendered(request, context | (extra_context or {}))
 
     def _result(self, request: HttpRequest, typed: str, extra_context: Any) -> HttpResponse:
         links, found = Links(self.admin_site, request), search.find(typed)
@@ -71,9 +73,9 @@ class DeskAdmin(ReadOnlyAdmin):
             "at_desk": True,
             "result": True,
         }
-        return self._page(request, context | (extra_context or {}))
+        return self._rendered(request, context | (extra_context or {}))
 
-    def _page(self, request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
+    def _rendered(self, request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
         request.current_app = self.admin_site.name
         context = self.admin_site.each_context(request) | {"opts": self.opts, "media": self.media} | context
         return TemplateResponse(request, "admin/wechatpay_notify/desk.html", context)

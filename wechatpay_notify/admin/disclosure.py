@@ -6,7 +6,7 @@ Never returns markup: everything here is plain text that a template escapes.
 import contextlib
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime
@@ -96,21 +96,33 @@ def masked(value: Any) -> str:
 
 def masked_text(text: str, mask: Mask = EVERYTHING) -> str:
     """Free text (XML, JSON, a traceback) with the personal values in it masked."""
-    text = mask.element.sub(_mask_match, text)
-    text = mask.named_value.sub(_mask_match, text)
-    return text if mask is ALL_BUT_OPENIDS else _OPENID.sub(lambda found: masked(found[0]), text)
+    return replaced_text(text, masked, mask)
 
 
 def masked_json(value: Any, mask: Mask = EVERYTHING) -> Any:
     """A JSON value with the values of personal names masked, at any depth."""
+    return replaced_json(value, masked, mask)
+
+
+def replaced_text(text: str, replace: Callable[[str], str], mask: Mask = EVERYTHING) -> str:
+    """Free text with each personal value in it replaced."""
+    for named in (mask.element, mask.named_value):
+        text = named.sub(lambda found: found[1] + replace(found[2]), text)
+    return text if mask is ALL_BUT_OPENIDS else _OPENID.sub(lambda found: replace(found[0]), text)
+
+
+def replaced_json(value: Any, replace: Callable[[Any], Any], mask: Mask = EVERYTHING) -> Any:
+    """A JSON value with the values of personal names replaced, at any depth."""
     if isinstance(value, dict):
         return {
-            name: masked(part) if mask.names.fullmatch(str(name)) and part is not None else masked_json(part, mask)
+            name: replace(part)
+            if mask.names.fullmatch(str(name)) and part is not None
+            else replaced_json(part, replace, mask)
             for name, part in value.items()
         }
     if isinstance(value, list):
-        return [masked_json(part, mask) for part in value]
-    return masked_text(value, mask) if isinstance(value, str) else value
+        return [replaced_json(part, replace, mask) for part in value]
+    return replaced_text(value, replace, mask) if isinstance(value, str) else value
 
 
 def plain(text: str) -> str:
@@ -139,6 +151,11 @@ def disarmed(row: Row) -> Row:
             text = hidden if isinstance(field, ExactCharField) else masked_text(hidden, mask)
             row.__dict__[field.attname] = plain(text)
     return row
+
+
+def is_personal(name: str) -> bool:
+    """Whether a column or element of this name holds a personal value."""
+    return EVERYTHING.names.fullmatch(name) is not None
 
 
 def json_text(value: Any) -> str:
@@ -177,10 +194,6 @@ def money(amount: int | None, currency: str) -> str:
 def moment(value: datetime | None) -> str:
     """Local time to the second, the same in every language."""
     return timezone.localtime(value).strftime("%Y-%m-%d %H:%M:%S") if value else ""
-
-
-def _mask_match(found: re.Match[str]) -> str:
-    return found[1] + masked(found[2])
 
 
 def _indented(value: Any) -> str:

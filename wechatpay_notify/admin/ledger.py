@@ -1,6 +1,6 @@
 """The admin pages of the ledger: which receivers were told what, and which money does not fit the record.
 
-Never run a receiver or resolve a discrepancy; they say how that is done.
+Never run a receiver or resolve a discrepancy by being looked at; see actions for what staff may have done.
 """
 
 from collections.abc import Iterable
@@ -18,6 +18,10 @@ from wechatpay_notify.models import Discrepancy, NotificationLog, Order, Refund,
 from wechatpay_notify.outcomes import OUTCOMES
 
 from . import panels
+from .actions.delivering import DELIVER, FORCE
+from .actions.doing import as_actions
+from .actions.exporting import EXPORT_DELIVERIES, EXPORT_DISCREPANCIES
+from .actions.resolving import RESOLVE
 from .disclosure import json_text, moment, money
 from .panels import AMOUNT_ORDERED, AMOUNT_REPORTED, Links, Panel
 from .readonly import shown, shown_moment
@@ -55,6 +59,8 @@ class OpenFilter(admin.SimpleListFilter):
 
 
 class DiscrepancyAdmin(FoundByOrder):
+    deeds = (RESOLVE, EXPORT_DISCREPANCIES)
+    actions = as_actions(*deeds)
     list_display = (
         "out_trade_no",
         "reason",
@@ -114,13 +120,10 @@ class DiscrepancyAdmin(FoundByOrder):
             return translated(row.resolution) or self.get_empty_value_display()
         if row.reason in HEALED_BY_CONFIRMATION:
             return _(
-                "By itself, when this payment is confirmed after all. Otherwise in code, by writing resolved_at, "
-                "resolved_by and resolution; the documentation of the admin has the lines."
+                "By itself, when this payment is confirmed after all. Otherwise by somebody who has dealt with the "
+                "money and may resolve discrepancies, with a reason."
             )
-        return _(
-            "In code, when somebody has dealt with the money: by writing resolved_at, resolved_by and resolution; the "
-            "documentation of the admin has the lines."
-        )
+        return _("By somebody who has dealt with the money and may resolve discrepancies, with a reason that says how.")
 
     def panels(self, row: Discrepancy, links: Links) -> list[Panel | None]:
         concerned = Q(pk=row.order_id) | Q(out_trade_no=row.out_trade_no) | Q(transaction_id=row.transaction_id)
@@ -135,6 +138,8 @@ class DiscrepancyAdmin(FoundByOrder):
 
 
 class SignalDeliveryAdmin(FoundByOrder):
+    deeds = (DELIVER, FORCE, EXPORT_DELIVERIES)
+    actions = as_actions(*deeds)
     list_display = ("receiver_name", "signal", "state", "order_number", "error")
     list_filter = ("status",)
     search_fields = ("subject__exact",)

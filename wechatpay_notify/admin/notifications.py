@@ -21,6 +21,10 @@ from wechatpay_notify.models import Discrepancy, NotificationLog, Order, Refund,
 from wechatpay_notify.outcomes import OUTCOMES
 
 from . import panels, timeline
+from .actions.doing import as_actions
+from .actions.exporting import EXPORT_NOTIFICATIONS
+from .actions.fixture import FIXTURE
+from .actions.processing import PROCESS, REVERIFY
 from .disclosure import plain
 from .panels import Cell, Links, Panel
 from .readonly import CappedPaginator, ReadOnlyAdmin, any_of, shown_moment
@@ -73,6 +77,9 @@ class VersionFilter(admin.SimpleListFilter):
 
 
 class NotificationLogAdmin(ReadOnlyAdmin):
+    deeds = (PROCESS, EXPORT_NOTIFICATIONS, FIXTURE)
+    list_deeds = (REVERIFY,)
+    actions = as_actions(PROCESS, EXPORT_NOTIFICATIONS)
     list_display = (
         "received_at_shown",
         "outcome_badge",

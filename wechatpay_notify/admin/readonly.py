@@ -14,14 +14,14 @@ from django.db.models import Model, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils.functional import Promise, cached_property
 
+from .actions.doing import Doing
 from .disclosure import disarmed, moment, openids_whole
 from .panels import Links, Panel
 
 if TYPE_CHECKING:
-    _ModelAdmin = admin.ModelAdmin[Any]
     _Paginator = Paginator[Any]
 else:
-    _ModelAdmin, _Paginator = admin.ModelAdmin, Paginator
+    _Paginator = Paginator
 
 MOST_COUNTED = 10_001
 """Rows that a list counts: counting five million takes seconds, and nobody turns that many pages."""
@@ -75,14 +75,13 @@ class EvidenceList(ChangeList):
         """No column sorts the list: few have an index to sort by."""
 
 
-class ReadOnlyAdmin(_ModelAdmin):
+class ReadOnlyAdmin(Doing):
     """Base of this app's admin classes; put a theme's ModelAdmin after it: `class Mine(OrderAdmin, ThemeAdmin)`.
 
     `heavy_fields` are not loaded for the list.
     """
 
     heavy_fields: Sequence[str] = ()
-    actions = None
     sortable_by = ()
     list_per_page = 50
     list_max_show_all = 0

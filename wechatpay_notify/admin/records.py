@@ -16,6 +16,9 @@ from django.utils.translation import gettext_lazy as _
 from wechatpay_notify.models import Order
 
 from . import panels, timeline
+from .actions.delivering import DELIVER_ORDER
+from .actions.doing import as_actions
+from .actions.exporting import EXPORT_ORDERS
 from .disclosure import money
 from .panels import Links
 from .readonly import ReadOnlyAdmin, shown, shown_moment
@@ -44,6 +47,8 @@ def badge(text: Any, tone: str) -> SafeString:
 
 
 class OrderAdmin(ReadOnlyAdmin):
+    deeds = (DELIVER_ORDER, EXPORT_ORDERS)
+    actions = as_actions(*deeds)
     list_display = (
         "out_trade_no",
         "state",

@@ -14,6 +14,8 @@ from wechatpay_notify.judgement import REFUND_SIGNALS
 from wechatpay_notify.models import Discrepancy, NotificationLog, Order, Refund, SignalDelivery
 
 from . import panels
+from .actions.doing import as_actions
+from .actions.exporting import EXPORT_REFUNDS
 from .disclosure import money
 from .panels import Links, Panel
 from .readonly import shown, shown_moment
@@ -70,6 +72,8 @@ def naming(refunds: QuerySet[Refund]) -> Q:
 
 
 class RefundAdmin(FoundByOrder):
+    deeds = (EXPORT_REFUNDS,)
+    actions = as_actions(*deeds)
     list_display = ("out_refund_no", "state", "amount_shown", "order_number", "updated_at_shown")
     list_filter = ("status",)
     search_fields = REFUND_NUMBERS
