@@ -16,6 +16,7 @@ from pathlib import Path
 
 import django
 import pytest
+from django.contrib.admin import site
 from django.dispatch import receiver
 from django.urls import include, path
 from docutils.core import publish_parts
@@ -23,6 +24,9 @@ from docutils.writers.html5_polyglot import Writer
 
 from tests.shop.models import Shipment
 from wechatpay_notify import checks, signals
+from wechatpay_notify.admin.actions.deed import MOST_AT_ONCE
+from wechatpay_notify.admin.actions.doing import BATCH_ROWS, BATCH_SECONDS
+from wechatpay_notify.admin.actions.exporting import MOST_ROWS
 from wechatpay_notify.conf import DEFAULTS, MERCHANT_SETTINGS
 from wechatpay_notify.delivery.telling import BACKOFF_SECONDS, MAX_ATTEMPTS
 from wechatpay_notify.delivery.worker import PATIENCE
@@ -288,6 +292,29 @@ def test_the_back_off_table_and_its_ends_are_the_codes_own():
     page = text_of("docs/delivery.rst")
     assert f"After ``{MAX_ATTEMPTS}`` attempts" in page
     assert f"given up after ``{PATIENCE.days}`` days" in page
+
+
+def test_the_table_of_actions_is_the_codes_own():
+    documented = [tuple(row[:3]) for row in table("docs/admin.rst", "actions")]
+    offered = [
+        (str(deed.label), str(model._meta.verbose_name_plural).capitalize(), permission_of(deed, model))
+        for model, model_admin in site._registry.items()
+        for deed in (*getattr(model_admin, "deeds", ()), *getattr(model_admin, "list_deeds", ()))
+    ]
+    assert sorted(documented) == sorted(offered)
+    page = text_of("docs/admin.rst")
+    assert f"At most ``{MOST_AT_ONCE}`` rows are done at once" in page
+    assert f"batches of ``{BATCH_ROWS}`` rows or some ``{BATCH_SECONDS:.0f}`` seconds" in page
+    assert f"at most ``{MOST_ROWS}`` rows" in page
+
+
+def permission_of(deed, model):
+    """The one permission that the deed's admin asks for."""
+    asked = []
+    user = types.SimpleNamespace(has_perm=asked.append)
+    request = types.SimpleNamespace(user=user)
+    getattr(site.get_model_admin(model), f"has_{deed.permission}_permission")(request)
+    return asked[0].removeprefix("wechatpay_notify.")
 
 
 def test_every_refusal_is_explained_where_one_looks_for_it():
