@@ -1,10 +1,14 @@
-"""Fixtures: one Chromium for all browser tests, and visitors that use it."""
+"""Fixtures: one Chromium for all browser tests, visitors that use it, and one who is signed in to a filled admin."""
 
 import shutil
 
 import pytest
 
-from .visitor import FLAGS, Visitor
+from tests.settings import PLATFORM
+from tests.test_admin import HOSTILE, NOTIFY, fill
+from wechatpay_notify.models import Order, Refund
+
+from .visitor import FLAGS, LOOKS, Visitor
 
 
 @pytest.fixture(scope="session")
@@ -32,3 +36,28 @@ def visit(chromium):
     yield make
     for visitor in visitors:
         visitor.leave()
+
+
+@pytest.fixture
+def staff(visit, live_server, settings, admin_client, shipped, unexpected):
+    """Call it for a superuser's visitor on a filled admin whose host forbids everything inline and foreign."""
+    settings.MIDDLEWARE = ["tests.browser.visitor.strict_policy", *settings.MIDDLEWARE]
+    fill(admin_client, shipped)
+
+    def sign_in(**looks):
+        visitor = visit(live_server.url, **looks)
+        cookie = admin_client.cookies[settings.SESSION_COOKIE_NAME].value
+        visitor.context.add_cookies([{"name": settings.SESSION_COOKIE_NAME, "value": cookie, "url": live_server.url}])
+        return visitor
+
+    return sign_in
+
+
+@pytest.fixture(params=LOOKS, ids="-".join)
+def visitor(request, staff, admin_client):
+    """One in each look, on an admin that somebody has attacked too."""
+    order = Order.objects.expect(out_trade_no="HOSTILE", amount=3, description=HOSTILE)
+    Refund.objects.create(order=order, out_refund_no="R" * 64, amount=1, transaction_id="T" * 32)
+    PLATFORM.payment_v3("HOSTILE", 3, attach=HOSTILE, note="W" * 3000).post(admin_client, NOTIFY)
+    width, theme = request.param
+    return staff(width=width, theme=theme)

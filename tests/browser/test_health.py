@@ -6,7 +6,6 @@ import pytest
 from django.core.cache import cache
 from django.utils import timezone
 
-from tests.browser.test_admin import chromium, overflow, page, picture  # noqa: F401 (two are fixtures)
 from tests.test_admin import url
 from wechatpay_notify.health import days
 from wechatpay_notify.models import NotificationLog
@@ -14,22 +13,19 @@ from wechatpay_notify.models import NotificationLog
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_the_strip_fits_its_window_and_its_numbers_open(page, live_server, scheme):  # noqa: F811
+def test_the_strip_fits_its_window_and_its_numbers_open(visitor):
+    page = visitor.page
     today = timezone.localdate()
     for back in range(1, days.DAYS):  # as if so much had come on the days before
         counts = {"confirmed": 40 + 7 * back % 50, "duplicate": back, "signature_invalid": back % 3, "error": back // 9}
         cache.set(days._key(today - timedelta(days=back)), counts)
-    page.emulate_media(color_scheme=scheme)
-    page.goto(live_server.url + url(NotificationLog, "changelist"))
+    visitor.open(url(NotificationLog, "changelist"))
     strip = page.get_by_role("region", name="Health")
     strip.get_by_role("img", name="Notifications of the last 14 days").wait_for()
-    assert overflow(page) == 0
-    picture(page, f"health-{scheme}")
+    visitor.look("health")
     strip.get_by_text("Numbers", exact=True).click()
     strip.get_by_text("Keys in use").click()
     assert strip.locator("tbody tr").count() == days.DAYS
-    assert overflow(page) == 0
     for card in strip.locator(".wechatpay-card").all():
         assert card.evaluate("box => box.scrollWidth <= box.clientWidth")
-    picture(page, f"health-{scheme}-open")
+    visitor.look("health-open")

@@ -14,6 +14,17 @@ WIDTHS = {"wide": {"width": 1280, "height": 900}, "narrow": {"width": 390, "heig
 LOOKS = [(width, theme) for width in WIDTHS for theme in ("light", "dark")]
 
 
+def strict_policy(get_response):
+    """A host's middleware that forbids everything inline and everything foreign."""
+
+    def middleware(request):
+        response = get_response(request)
+        response["Content-Security-Policy"] = "default-src 'self'; frame-ancestors 'none'; form-action 'self'"
+        return response
+
+    return middleware
+
+
 class Visitor:
     def __init__(self, chromium, site, *, width="wide", theme="light", language="en"):
         self.site, self.width, self.theme, self.language = site, width, theme, language
