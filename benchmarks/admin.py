@@ -159,6 +159,8 @@ def _open(client: Any, page: Page, *, counted: bool) -> Any:
         started = time.perf_counter()
         response = client.get(page.url)
         seconds = time.perf_counter() - started
+    if connection.vendor == "sqlite":  # it finds the rows only when they are fetched
+        times = [_fetched(*page.texts[number]) for number in range(len(times))]
     if response.status_code not in SHOWN:
         raise SystemExit(f"{page.url}: HTTP {response.status_code}")
     if counted:
@@ -169,6 +171,19 @@ def _open(client: Any, page: Page, *, counted: bool) -> Any:
 
 
 # What was found
+
+
+def _fetched(sql: str, params: Any) -> float:
+    """Seconds until the last row."""
+    from django.db import connection
+
+    if not sql.startswith("SELECT"):
+        return 0.0
+    with connection.cursor() as cursor:
+        started = time.perf_counter()
+        cursor.execute(sql, params)
+        cursor.fetchall()
+        return time.perf_counter() - started
 
 
 def scans(page: Page) -> Iterator[str]:

@@ -4,6 +4,7 @@ Never shows an openid whole without the permission for it, and never offers a ch
 """
 
 import contextlib
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -27,18 +28,27 @@ ORDER_NUMBERS = ("out_trade_no", "transaction_id", "reference", "combine_out_tra
 """Each with an index."""
 MOST_ORDERS = 100
 """Orders of one reference that a search follows to what belongs to them."""
+MOST_NAMED = 1_000
+"""Orders that a number finds: one payer may have many."""
 
 
 def named(*numbers: str) -> Q:
-    """What an order fulfils that has one of these numbers, of whichever kind."""
-    condition = Q()
-    for name in ORDER_NUMBERS:
-        condition |= Q(**{f"{name}__in": numbers})
+    """What an order fulfils that has one of these numbers, of whichever kind; asks at once which these are.
+
+    Each column by itself: of a condition over all of them SQLite makes a scan when one of them is hardly ever filled.
+    """
+    wanted: dict[str, Sequence[Any]] = dict.fromkeys(ORDER_NUMBERS, numbers)
     public = []
     for number in numbers:
         with contextlib.suppress(ValueError):
             public.append(UUID(number))
-    return condition | Q(public_id__in=public) if public else condition
+    if public:
+        wanted["public_id"] = public
+    first, *rest = [
+        Order.objects.filter(**{f"{name}__in": values}).order_by().values_list("pk", flat=True)
+        for name, values in wanted.items()
+    ]
+    return Q(pk__in=list(first.union(*rest, all=True)[:MOST_NAMED]))
 
 
 def badge(text: Any, tone: str) -> SafeString:
