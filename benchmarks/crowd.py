@@ -109,9 +109,9 @@ def fill(logs: int, orders: int) -> None:
     with without_indexes((Order, NotificationLog, SignalDelivery, Discrepancy, Refund)):
         crowd.copy(Order, crowd.order(last[Order]), orders, f"out_trade_no = '{NUMBER}'")
         crowd.copy(NotificationLog, crowd.log(), logs, crowd.story())
-        crowd.copy(
-            SignalDelivery, crowd.delivery(last), orders * 4 // 3, "signal = 'payment_confirmed' AND order_id = 1"
-        )
+        paid = Order.objects.order_by("pk").filter(out_trade_no=NUMBER).first()
+        confirmed = f"signal = 'payment_confirmed' AND order_id = {paid.pk}"
+        crowd.copy(SignalDelivery, crowd.delivery(last), orders * 4 // 3, confirmed)
         crowd.copy(Refund, crowd.refund(last[Order]), orders // 20, "out_refund_no = 'PATTERN-R'")
         crowd.copy(Discrepancy, crowd.discrepancy(last[Order]), orders // 50, f"out_trade_no = '{SHORT}'")
     with connection.cursor() as cursor:
@@ -203,6 +203,7 @@ class Crowd:
     def delivery(self, last: Mapping[Any, int]) -> dict[str, str]:
         from wechatpay_notify.models import NotificationLog, Order
 
+        pattern = NotificationLog.objects.order_by("pk").filter(out_trade_no=NUMBER).first()
         n = f"(CASE WHEN n > {self.orders} THEN (n - {self.orders}) * 3 ELSE n END)"
         gave_up, pending = "n % 4000 = 5", f"(n % 3000 = 6 OR n BETWEEN {self.orders - 20} AND {self.orders})"
         moment, order = self.ago(n, self.orders), f"({last[Order]} + {self.paid(n)})"
@@ -211,7 +212,7 @@ class Crowd:
             "subject": f"'order:' || {order} || CASE WHEN {n} % 100 < 88 THEN '' ELSE ':' || n END",
             "receiver": f"CASE WHEN n > {self.orders} THEN '{RECEIVERS[1]}' ELSE '{RECEIVERS[0]}' END",
             "order_id": order,
-            "payload": f"replace(p.payload, '\"notification\":1', '\"notification\":' || {told})",
+            "payload": f"replace(p.payload, '\"notification\":{pattern.pk}', '\"notification\":' || {told})",
             "status": f"CASE WHEN {gave_up} THEN 'gave_up' WHEN {pending} THEN 'pending' ELSE 'done' END",
             "attempts": f"CASE WHEN {gave_up} THEN 20 WHEN {pending} THEN 3 ELSE 1 END",
             "last_error": f"CASE WHEN {gave_up} OR {pending} THEN 'Traceback (most recent call last): ...' ELSE '' END",

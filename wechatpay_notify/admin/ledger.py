@@ -126,7 +126,9 @@ class DiscrepancyAdmin(FoundByOrder):
         return _("By somebody who has dealt with the money and may resolve discrepancies, with a reason that says how.")
 
     def panels(self, row: Discrepancy, links: Links) -> list[Panel | None]:
-        concerned = Q(pk=row.order_id) | Q(out_trade_no=row.out_trade_no) | Q(transaction_id=row.transaction_id)
+        concerned = Q(out_trade_no=row.out_trade_no) | Q(transaction_id=row.transaction_id)
+        if row.order_id:  # "id IS NULL OR …" would have SQLite read every order
+            concerned |= Q(pk=row.order_id)
         about = NotificationLog.objects.filter(out_trade_no=row.out_trade_no)
         of_refund = row.reason == Discrepancy.Reason.REFUND_CONFLICT
         return [

@@ -33,7 +33,7 @@ from .refunds import REFUND_NUMBERS, naming, unrecorded_refunds
 from .strip import strip
 
 ATTENTION = [code for code, outcome in OUTCOMES.items() if outcome.level >= logging.ERROR]
-NEWEST = 5_000
+NEWEST = 2_000
 """Rows of the log that are read one by one, where no index helps."""
 
 
