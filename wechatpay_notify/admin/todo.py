@@ -16,6 +16,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from wechatpay_notify.delivery import WHOLLY_REFUNDED
+from wechatpay_notify.health.days import by_outcome
 from wechatpay_notify.models import Discrepancy, NotificationLog, Refund, SignalDelivery
 from wechatpay_notify.outcomes import OUTCOMES
 
@@ -23,7 +24,7 @@ from . import ledger, refunds
 from .disclosure import disarmed, moment, money, plain
 from .panels import AMOUNT_ORDERED, AMOUNT_REPORTED, Cell, Links, Panel, last_line, outcome_tone
 
-LISTED = 20
+LISTED = 10
 """Rows shown of each kind; the list has the rest."""
 MOST = 100
 """More than these are not counted."""
@@ -212,13 +213,11 @@ def _refunds(links: Links) -> Iterable[Panel]:
 
 
 def _refusals(links: Links) -> Iterable[Panel]:
-    found = {}
-    for code, outcome in OUTCOMES.items():
-        refused = _refused(code) if outcome.word and code not in NO_REFUSAL else []
-        if refused:
-            found[code] = refused
-    probes = len(_refused("probe"))
-    if found:
+    rows = NotificationLog.objects.filter(received_at__gte=timezone.now() - WEEK)
+    refused = [code for code, outcome in OUTCOMES.items() if outcome.word and code not in NO_REFUSAL]
+    counts = by_outcome(rows, [*refused, "probe"], MOST + 1)
+    probes = counts.pop("probe", 0)
+    if counts:
         apart = _("%(count)s probes of WeChat's are not among them: they are to be refused.") % {
             "count": counted(probes)
         }
@@ -226,22 +225,19 @@ def _refusals(links: Links) -> Iterable[Panel]:
             title=_("Refused in the last seven days, by cause"),
             note=apart if probes else "",
             columns=[_("cause"), _("how many"), _("newest"), _("what to do")],
-            rows=[
-                [
-                    Cell(code, links.listed(NotificationLog, outcome=code), whole=True),
-                    Cell(counted(len(rows)), tone=outcome_tone(rows[0])),
-                    Cell(moment(rows[0].received_at), links.to(rows[0]), whole=True),
-                    Cell(OUTCOMES[code].hint),
-                ]
-                for code, rows in found.items()
-            ],
+            rows=[_refusal(code, number, links) for code, number in counts.items()],
         )
 
 
-def _refused(code: str) -> list[NotificationLog]:
-    """The newest of one outcome, newest first."""
-    rows = NotificationLog.objects.filter(outcome=code, received_at__gte=timezone.now() - WEEK)
-    return list(rows.only("outcome", "received_at", "http_status").order_by("-received_at", "-id")[: MOST + 1])
+def _refusal(code: str, number: int, links: Links) -> list[Cell]:
+    rows = NotificationLog.objects.filter(outcome=code).only("outcome", "received_at", "http_status")
+    newest = rows.order_by("-received_at", "-id").first() or NotificationLog(outcome=code)  # pruned meanwhile
+    return [
+        Cell(code, links.listed(NotificationLog, outcome=code), whole=True),
+        Cell(counted(number), tone=outcome_tone(newest)),
+        Cell(moment(newest.received_at), links.to(newest) if newest.pk else "", whole=True),
+        Cell(OUTCOMES[code].hint),
+    ]
 
 
 def _titled(title: str, pks: list[int]) -> str:

@@ -4,7 +4,7 @@ Never walks the table: each count runs along the index of outcomes up to a cap, 
 day that is over is counted once and kept in Django's cache.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from functools import cached_property
@@ -14,7 +14,7 @@ from urllib.parse import quote
 from django.conf import settings
 from django.core.cache import cache
 from django.db import router
-from django.db.models import IntegerField, Subquery
+from django.db.models import IntegerField, QuerySet, Subquery
 from django.utils import timezone
 
 from wechatpay_notify.log import warn
@@ -94,16 +94,19 @@ def history(so_far: Day, now: datetime) -> tuple[Day, ...]:
     return (*days, so_far)
 
 
-def _count(day: date) -> Day:
-    rows = NotificationLog.objects.order_by().filter(
-        received_at__gte=_start(day), received_at__lt=_start(day + timedelta(days=1))
-    )
-    codes = ("", *OUTCOMES)
-    columns = [_Counted(rows.filter(outcome=code).values("pk")[:CAP]) for code in codes]
+def by_outcome(rows: QuerySet[NotificationLog], codes: Sequence[str], cap: int) -> dict[str, int]:
+    """Outcome → how many of these rows, at most `cap`, without those there are none of. One statement."""
+    columns = [_Counted(rows.filter(outcome=code).order_by().values("pk")[:cap]) for code in codes]
     # Beside the newest row, so that the statement needs no table without a name; an empty log has none.
     found: Any = NotificationLog.objects.order_by("-received_at", "-pk").values_list(*columns)[:1]
     counts = next(iter(found), (0,) * len(codes))
-    return Day(day, {code or UNANSWERED: number for code, number in zip(codes, counts, strict=True) if number})
+    return {code: number for code, number in zip(codes, counts, strict=True) if number}
+
+
+def _count(day: date) -> Day:
+    rows = NotificationLog.objects.filter(received_at__gte=_start(day), received_at__lt=_start(day + timedelta(days=1)))
+    counts = by_outcome(rows, ("", *OUTCOMES), CAP)
+    return Day(day, {code or UNANSWERED: number for code, number in counts.items()})
 
 
 def _date(now: datetime) -> date:
