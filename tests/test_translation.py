@@ -3,7 +3,9 @@
 import gettext
 import io
 import re
+from html import unescape
 from pathlib import Path
+from urllib.parse import parse_qs, urljoin, urlsplit
 
 import pytest
 from babel.messages.extract import extract
@@ -291,3 +293,23 @@ def test_times_are_shown_in_the_zone_of_the_site(reader, settings, zone, shown):
     )
     assert shown in text_of(page_of(reader, row))
     assert shown in text_of(reader.get(url(NotificationLog, "changelist")).content.decode())
+
+
+@pytest.mark.django_db
+def test_no_link_leads_a_chinese_reader_to_english(reader, filled):
+    """From the app's own index, each address once, and once more with each parameter that a link gives it."""
+    home = reverse("admin:app_list", args=["wechatpay_notify"])
+    waiting, seen = [home], set()
+    while waiting:
+        address = waiting.pop()
+        parts = urlsplit(address)
+        kind = (parts.path, frozenset(parse_qs(parts.query)))
+        if kind in seen or not parts.path.startswith(home):
+            continue
+        seen.add(kind)
+        response = reader.get(address)
+        if response.headers.get("Content-Type", "").startswith("text/html") and response.status_code == 200:
+            html = response.content.decode()
+            assert (address, english_in(html)) == (address, [])
+            waiting += [urljoin(address, unescape(link)) for link in re.findall(r'<a\b[^>]*href="([^"#]+)"', html)]
+    assert len(seen) > 50
