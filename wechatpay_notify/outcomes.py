@@ -30,11 +30,6 @@ class Outcome:
     """Whether v2 answers with `status` too."""
 
     @property
-    def label(self) -> str | Promise:
-        """The code as people read it, in their language; in English the code itself."""
-        return _LABELS[self.code]
-
-    @property
     def acknowledged(self) -> bool:
         return not self.word
 
@@ -209,6 +204,7 @@ _LABELS = {
     "unavailable": pgettext_lazy("outcome", "unavailable"),
     "misconfigured": pgettext_lazy("outcome", "misconfigured"),
     "error": pgettext_lazy("outcome", "error"),
+    "unanswered": pgettext_lazy("outcome", "unanswered"),  # none of the table: what has no outcome yet is counted so
 }
 OUTCOMES: dict[str, Outcome] = {row.code: row for row in _ROWS}
 
@@ -234,3 +230,8 @@ _WORST_FIRST = (
 def worst(codes: list[str]) -> str:
     """The outcome of a notification with several results."""
     return min(codes, key=_WORST_FIRST.index)
+
+
+def label(code: str) -> str:
+    """An outcome as people read it, in the active language; in English, or when nobody knows it, the code itself."""
+    return str(_LABELS.get(code, code))

@@ -18,7 +18,7 @@ from django.utils.translation import gettext_lazy as _
 from wechatpay_notify.doctor import diagnose
 from wechatpay_notify.events import meaning
 from wechatpay_notify.models import Discrepancy, NotificationLog, Order, Refund, SignalDelivery
-from wechatpay_notify.outcomes import OUTCOMES
+from wechatpay_notify.outcomes import OUTCOMES, label
 
 from . import panels, timeline
 from .actions.doing import as_actions
@@ -45,7 +45,7 @@ class OutcomeFilter(admin.SimpleListFilter):
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> Iterable[tuple[str, Any]]:
         first = [("attention", _("needs a person")), ("interrupted", _("no answer was sent"))]
-        return first + [(code, outcome.label) for code, outcome in OUTCOMES.items()]
+        return first + [(code, label(code)) for code in OUTCOMES]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any] | None:
         if self.value() == "attention":

@@ -19,7 +19,7 @@ from django.utils.translation import gettext_lazy, pgettext_lazy
 
 from wechatpay_notify.delivery import WHOLLY_REFUNDED
 from wechatpay_notify.models import Discrepancy, NotificationLog, Order, Refund, SignalDelivery
-from wechatpay_notify.outcomes import OUTCOMES
+from wechatpay_notify.outcomes import OUTCOMES, label
 
 from .disclosure import disarmed, moment, money
 from .remarks import translated
@@ -207,9 +207,7 @@ def notifications(rows: QuerySet[NotificationLog], links: Links, title: Text, nu
 
 
 def outcome_label(row: NotificationLog) -> str:
-    if not row.outcome:
-        return _("no answer")
-    return str(OUTCOMES[row.outcome].label) if row.outcome in OUTCOMES else row.outcome
+    return label(row.outcome) if row.outcome else _("no answer")
 
 
 def outcome_tone(row: NotificationLog) -> str:
