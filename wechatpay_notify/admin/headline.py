@@ -57,7 +57,8 @@ def _paid(order: Order, open_ones: list[Discrepancy], known: Known) -> Explanati
         meaning = _("Paid on %(moment)s, %(amount)s; every receiver has run.")
     step = _("Nothing to do here: if the customer still got nothing, look at what the receivers started.")
     if order.refunded_amount:
-        meaning, step = f"{meaning} {_('Refunded of it: %(refunded)s.')}", _("Nothing to do.")
+        refunded = _("Refunded of it: %(refunded)s.")  # out of the f-string, where xgettext would not find it
+        meaning, step = f"{meaning} {refunded}", _("Nothing to do.")
     return Explanation(meaning % said, step if known.deliveries else "", "good")
 
 
