@@ -463,7 +463,7 @@ def test_a_hostile_serial_is_text(admin_client, post):
 
 
 def test_every_outcome_has_words_of_its_own():
-    from wechatpay_notify.admin.words import WORDS
+    from wechatpay_notify.admin.story.words import WORDS
 
     assert set(WORDS) == set(OUTCOMES)
 

@@ -20,7 +20,7 @@ from wechatpay_notify.events import meaning
 from wechatpay_notify.models import Discrepancy, NotificationLog, Order, Refund, SignalDelivery
 from wechatpay_notify.outcomes import OUTCOMES, label
 
-from . import panels, timeline
+from . import panels
 from .actions.doing import as_actions
 from .actions.exporting import EXPORT_NOTIFICATIONS
 from .actions.fixture import FIXTURE
@@ -30,6 +30,7 @@ from .panels import Cell, Links, Panel
 from .readonly import CappedPaginator, ReadOnlyAdmin, any_of, shown_moment
 from .records import MOST_ORDERS, badge, named
 from .refunds import REFUND_NUMBERS, naming, unrecorded_refunds
+from .story import timeline
 from .strip import strip
 
 ATTENTION = [code for code, outcome in OUTCOMES.items() if outcome.level >= logging.ERROR]

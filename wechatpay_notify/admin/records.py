@@ -16,13 +16,14 @@ from django.utils.translation import gettext_lazy as _
 
 from wechatpay_notify.models import Order
 
-from . import panels, timeline
+from . import panels
 from .actions.delivering import DELIVER_ORDER
 from .actions.doing import as_actions
 from .actions.exporting import EXPORT_ORDERS
 from .disclosure import money
 from .panels import Links
 from .readonly import ReadOnlyAdmin, shown, shown_moment
+from .story import timeline
 
 ORDER_NUMBERS = ("out_trade_no", "transaction_id", "reference", "combine_out_trade_no", "openid", "sub_openid")
 """Each with an index."""

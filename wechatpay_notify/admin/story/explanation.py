@@ -12,8 +12,8 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from .disclosure import masked_text, moment, money, plain
-from .panels import Cell
+from wechatpay_notify.admin.disclosure import masked_text, moment, money, plain
+from wechatpay_notify.admin.panels import Cell
 
 Text = str | Promise
 MAX_QUOTED = 300

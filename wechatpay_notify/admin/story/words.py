@@ -8,6 +8,7 @@ from datetime import timedelta
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from wechatpay_notify.admin.panels import Cell, last_line, outcome_tone
 from wechatpay_notify.delivery import names
 from wechatpay_notify.events import meaning as event_meaning
 from wechatpay_notify.models import NotificationLog, Order, Refund, SignalDelivery
@@ -16,7 +17,6 @@ from wechatpay_notify.outcomes import OUTCOMES
 from . import disputed, refused
 from .explanation import Explanation, Text, clock, listed, price, quoted, times
 from .known import Known
-from .panels import Cell, last_line, outcome_tone
 
 PROCESSING = timedelta(seconds=60)
 """Longer than any notification is worked on: WeChat waits five seconds."""

@@ -7,17 +7,17 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from wechatpay_notify.admin.disclosure import moment
+from wechatpay_notify.admin.panels import Cell, last_line
 from wechatpay_notify.delivery import names
 from wechatpay_notify.judgement import HEALED_BY_CONFIRMATION
 from wechatpay_notify.models import Discrepancy, NotificationLog, Order, SignalDelivery
 from wechatpay_notify.outcomes import OUTCOMES
 
 from . import attempts
-from .disclosure import moment
 from .disputed import unfulfilled
 from .explanation import Explanation, clock, price, quoted, span, times
 from .known import Known
-from .panels import Cell, last_line
 from .words import explain
 
 Reason = Discrepancy.Reason

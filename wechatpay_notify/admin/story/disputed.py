@@ -5,12 +5,12 @@ Never decides what becomes of it; a person does.
 
 from django.utils.translation import gettext as _
 
+from wechatpay_notify.admin.panels import Cell
 from wechatpay_notify.conf import conf
 from wechatpay_notify.models import Discrepancy, NotificationLog, Order
 
 from .explanation import Explanation, clock, price, quoted
 from .known import Known
-from .panels import Cell
 from .refused import Words
 
 Reason = Discrepancy.Reason

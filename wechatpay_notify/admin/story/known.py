@@ -10,11 +10,10 @@ from typing import Any
 from django.db.models import Model, Q, QuerySet
 
 from wechatpay_notify import refusals
+from wechatpay_notify.admin.disclosure import disarmed
+from wechatpay_notify.admin.panels import MOST_ROWS, Links, called_off
 from wechatpay_notify.conf import MerchantConfig, conf
 from wechatpay_notify.models import Discrepancy, NotificationLog, Order, Refund, SignalDelivery
-
-from .disclosure import disarmed
-from .panels import MOST_ROWS, Links, called_off
 
 MOST_NAMED = 20
 """Rows of a kind that the words for one notification look at."""

@@ -11,13 +11,14 @@ from django.db.models.functions import Length
 from django.utils.translation import gettext as _
 
 from wechatpay_notify import history
+from wechatpay_notify.admin import panels
+from wechatpay_notify.admin.disclosure import disarmed, moment
+from wechatpay_notify.admin.panels import MOST_ROWS, Cell, Links, Panel
 from wechatpay_notify.models import Discrepancy, NotificationLog, Order, Refund, SignalDelivery
 
-from . import attempts, headline, panels
-from .disclosure import disarmed, moment
+from . import attempts, headline
 from .explanation import Explanation, Text, price, quoted, times
 from .known import HEAVY, Known
-from .panels import MOST_ROWS, Cell, Links, Panel
 from .wire import Pane, panes
 from .words import explain
 
