@@ -15,6 +15,7 @@ from django.utils.translation import gettext as _
 from wechatpay_notify.health import chart, days, figures, keys, verdict
 from wechatpay_notify.health.figures import Figures
 from wechatpay_notify.models import Discrepancy, NotificationLog, Refund, SignalDelivery
+from wechatpay_notify.outcomes import label
 
 from .disclosure import plain
 from .panels import Cell, Links
@@ -113,7 +114,7 @@ def _causes(text: str, count: int, causes: dict[str, int], tone: str) -> Iterabl
 
 def _codes(causes: dict[str, int]) -> str:
     """Outcomes as they are everywhere, with their counts."""
-    return ", ".join(f"{code}: {_number(count, days.CAP)}" for code, count in causes.items())
+    return ", ".join(f"{label(code)}: {_number(count, days.CAP)}" for code, count in causes.items())
 
 
 def _answers(measured: Figures) -> Card:

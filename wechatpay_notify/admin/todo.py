@@ -18,7 +18,7 @@ from django.utils.translation import gettext_lazy
 from wechatpay_notify.delivery import WHOLLY_REFUNDED
 from wechatpay_notify.health.days import by_outcome
 from wechatpay_notify.models import Discrepancy, NotificationLog, Refund, SignalDelivery
-from wechatpay_notify.outcomes import OUTCOMES
+from wechatpay_notify.outcomes import OUTCOMES, label
 
 from . import ledger, refunds
 from .disclosure import disarmed, moment, money, plain
@@ -98,12 +98,12 @@ def _discrepancies(links: Links) -> Iterable[Panel]:
     of_reason: dict[str, list[int]] = defaultdict(list)
     for pk, reason in _open_discrepancies(GLANCED_AT):
         of_reason[reason].append(pk)
-    for reason, label in Discrepancy.Reason.choices:
+    for reason, named in Discrepancy.Reason.choices:
         pks = of_reason.get(reason)
         if pks:
             rows = Discrepancy.objects.filter(pk__in=pks[:LISTED]).select_related("order").order_by("-pk")
             yield Panel(
-                title=_titled(_("Discrepancy: %(reason)s") % {"reason": label}, pks),
+                title=_titled(_("Discrepancy: %(reason)s") % {"reason": named}, pks),
                 note=ledger.advice(reason),
                 columns=[
                     _("order"),
@@ -233,7 +233,7 @@ def _refusal(code: str, number: int, links: Links) -> list[Cell]:
     rows = NotificationLog.objects.filter(outcome=code).only("outcome", "received_at", "http_status")
     newest = rows.order_by("-received_at", "-id").first() or NotificationLog(outcome=code)  # pruned meanwhile
     return [
-        Cell(code, links.listed(NotificationLog, outcome=code), whole=True),
+        Cell(label(code), links.listed(NotificationLog, outcome=code), whole=True),
         Cell(counted(number), tone=outcome_tone(newest)),
         Cell(moment(newest.received_at), links.to(newest) if newest.pk else "", whole=True),
         Cell(OUTCOMES[code].hint),

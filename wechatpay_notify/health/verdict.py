@@ -10,6 +10,8 @@ from typing import Any, Literal
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
+from wechatpay_notify.outcomes import label
+
 from .days import FAILED
 from .figures import Figures
 
@@ -64,7 +66,7 @@ def _failed(figures: Figures) -> Found:
     failed, total = figures.today.groups["failed"], figures.today.total
     if failed < LEAST_FAILED or failed <= total * MOST_FAILED_SHARE:
         return None
-    causes = ", ".join(figures.today.of(FAILED))
+    causes = ", ".join(map(label, figures.today.of(FAILED)))
     return {"count": failed, "total": total, "causes": causes}
 
 

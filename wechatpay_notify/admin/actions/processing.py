@@ -17,7 +17,7 @@ from wechatpay_notify import delivery, history, replay
 from wechatpay_notify.admin.disclosure import disarmed, moment, plain
 from wechatpay_notify.admin.panels import Cell, Links, outcome_label, outcome_tone
 from wechatpay_notify.models import NotificationLog, Order, SignalDelivery
-from wechatpay_notify.outcomes import OUTCOMES
+from wechatpay_notify.outcomes import OUTCOMES, label
 from wechatpay_notify.signals import LEDGER_SIGNALS
 
 from .deed import (
@@ -53,7 +53,7 @@ class Process(Deed):
     looks_at = NotificationLog
 
     def word(self, code: str) -> Any:
-        return self.words.get(code) or (code if code in OUTCOMES else super().word(code))
+        return self.words.get(code) or (label(code) if code in OUTCOMES else super().word(code))
 
     words = {"skipped": gettext_lazy("skipped: it cannot be processed again")}
 
@@ -94,7 +94,7 @@ class Process(Deed):
         if replay.replayable(row):
             return Ended("skipped")
         replayed = replay.process_again(row)
-        said = _("%(deed)s: %(ended)s.") % {"deed": self.label, "ended": replayed.outcome}
+        said = _("%(deed)s: %(ended)s.") % {"deed": self.label, "ended": label(replayed.outcome)}
         # Of a row that could not be read before, only the new one knows the orders.
         about = history.about(replayed.log) if replayed.log else history.about(row)
         history.record(errand.user, [row, *about[1:]], errand.noted(said))

@@ -14,6 +14,7 @@ from wechatpay_notify import history
 from wechatpay_notify.admin import panels
 from wechatpay_notify.admin.disclosure import disarmed, moment
 from wechatpay_notify.admin.panels import MOST_ROWS, Cell, Links, Panel
+from wechatpay_notify.admin.remarks import translated
 from wechatpay_notify.models import Discrepancy, NotificationLog, Order, Refund, SignalDelivery
 
 from . import attempts, headline
@@ -205,7 +206,11 @@ def _delivery(row: SignalDelivery, known: Known) -> Entry:
     facts = [_("tried %(times)s") % said] if row.attempts else []
     if row.duration_ms is not None:
         facts.append(_("%(count)d ms") % {"count": row.duration_ms})
-    traceback = [Pane(_("Traceback"), [Panel(title=_("Last error"), text=row.last_error)])] if row.last_error else []
+    traceback = (
+        [Pane(_("Traceback"), [Panel(title=_("Last error"), text=translated(row.last_error))])]
+        if row.last_error
+        else []
+    )
     return Entry(
         at=row.done_at or row.created_at,
         badge=Cell(panels.delivery_mark(row), tone=panels.delivery_tone(row)),
@@ -256,7 +261,11 @@ def _discrepancy(row: Discrepancy, known: Known) -> Entry:
 
 
 def _discrepancy_end(row: Discrepancy, known: Known) -> Entry:
-    said = {"by": quoted(row.resolved_by), "reason": quoted(row.resolution) or "-", "what": row.get_reason_display()}
+    said = {
+        "by": quoted(row.resolved_by),
+        "reason": quoted(translated(row.resolution)) or "-",
+        "what": row.get_reason_display(),
+    }
     if row.resolved_by:
         text = _("%(by)s resolved the discrepancy (%(what)s): %(reason)s")
     else:

@@ -8,7 +8,7 @@ from datetime import timedelta
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from wechatpay_notify.admin.panels import Cell, last_line, outcome_tone
+from wechatpay_notify.admin.panels import Cell, last_line, outcome_label, outcome_tone
 from wechatpay_notify.delivery import names
 from wechatpay_notify.events import meaning as event_meaning
 from wechatpay_notify.models import NotificationLog, Order, Refund, SignalDelivery
@@ -126,7 +126,7 @@ def duplicate(row: NotificationLog, known: Known) -> Explanation | None:
     if not before:
         return None
     first = min(before, key=lambda one: (one.received_at, one.pk))
-    said = {"number": first.pk, "moment": clock(first.received_at, row.received_at), "outcome": first.outcome}
+    said = {"number": first.pk, "moment": clock(first.received_at, row.received_at), "outcome": outcome_label(first)}
     meaning = _("The same as #%(number)d, which came at %(moment)s (%(outcome)s); nothing is done twice.") % said
     return Explanation(meaning, _("Nothing to do."), "quiet", (Cell(f"#{first.pk}", known.link(first)),))
 
@@ -180,7 +180,11 @@ def interrupted(row: NotificationLog, known: Known) -> Explanation:
     later = [one for one in known.logs if one.received_at > row.received_at and one.outcome]
     if later:
         went_on = min(later, key=lambda one: one.received_at)
-        said = {"number": went_on.pk, "moment": clock(went_on.received_at, row.received_at), "to": went_on.outcome}
+        said = {
+            "number": went_on.pk,
+            "moment": clock(went_on.received_at, row.received_at),
+            "to": outcome_label(went_on),
+        }
         meaning = _(
             "The process was stopped before it answered; #%(number)d at %(moment)s went on from there (%(to)s)."
         )
