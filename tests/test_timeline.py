@@ -509,3 +509,9 @@ def test_an_orders_page_takes_no_more_queries_for_many_events_than_for_few(
     story = entries_of(html)
     assert len([entry for entry in story if "notification #" in entry]) == 50
     assert "all notifications of this number" in text_of(html)
+
+
+def test_what_a_receiver_says_in_chinese_is_read_in_chinese(admin_client, post, shipped, order):
+    shipped.failures = [KeyError("仓库里没有这件商品")]
+    post(pay())
+    assert "KeyError: '仓库里没有这件商品'" in summary(admin_client)

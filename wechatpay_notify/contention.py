@@ -1,9 +1,9 @@
-"""Contention: database errors that mean "somebody else was there first, try again", in each database's words.
+"""Contention: database errors that are worth a second try, because somebody else was first or a text was refused.
 
-Never hides an error: it only tells the ones worth a second try apart.
+Never hides an error: it only tells these apart, in each database's words.
 """
 
-from django.db import OperationalError, connections
+from django.db import DataError, OperationalError, connections
 from django.db.utils import Error
 
 from .protocol.errors import Misconfigured
@@ -27,6 +27,11 @@ def is_contention(error: Exception) -> bool:
 def is_writer_busy(error: Exception) -> bool:
     """Whether SQLite's one writer kept us waiting for the whole `timeout`; asking again would wait as long."""
     return str(getattr(error.__cause__, "sqlite_errorname", "")).startswith("SQLITE_BUSY")
+
+
+def is_unstorable(error: Exception) -> bool:
+    """Whether the database refuses a text; 1366 is MySQL's "incorrect string value", as for emoji in utf8mb3."""
+    return isinstance(error, DataError) or (isinstance(error, OperationalError) and error.args[:1] == (1366,))
 
 
 def skips_locked(using: str) -> bool:

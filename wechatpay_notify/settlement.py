@@ -6,12 +6,12 @@ First the fact, then the telling: what happened is committed before any receiver
 import dataclasses
 from typing import Any
 
-from django.db import DataError, IntegrityError, OperationalError, router, transaction
+from django.db import IntegrityError, router, transaction
 from django.utils import timezone
 
 from . import delivery, facts
 from .conf import DELIVERIES, conf
-from .contention import is_contention, must_commit
+from .contention import is_contention, is_unstorable, must_commit
 from .judgement import Verdict, judge, judge_event
 from .models import NotificationLog, Order, SignalDelivery
 from .outcomes import OUTCOMES, worst
@@ -77,7 +77,7 @@ class Settlement:
             except facts.Held:
                 return self._hold(verdicts)
             except Exception as error:
-                unstorable = _is_unstorable(error) and not plain
+                unstorable = is_unstorable(error) and not plain
                 retry = isinstance(error, facts.Moved | IntegrityError) or is_contention(error) or unstorable
                 if self.row is not None:
                     self.row.pk = None  # rolled back, whatever it was; SQLite gives the number to another row
@@ -236,11 +236,6 @@ def _after_telling(verdict: Verdict) -> str:
 def _settling(verdicts: list[Verdict]) -> list[tuple[Verdict, Order]]:
     """The orders to settle, always in the same sequence, so that two combined notifications cannot deadlock."""
     return sorted(((v, v.settles) for v in verdicts if v.settles), key=lambda pair: pair[1].pk)
-
-
-def _is_unstorable(error: Exception) -> bool:
-    # 1366: MySQL's "incorrect string value", as for emoji in utf8mb3.
-    return isinstance(error, DataError) or (isinstance(error, OperationalError) and error.args[:1] == (1366,))
 
 
 def answer(row: NotificationLog, code: str, started: float) -> None:

@@ -15,7 +15,6 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
-from wechatpay_notify.doctor import diagnose
 from wechatpay_notify.events import meaning
 from wechatpay_notify.models import Discrepancy, NotificationLog, Order, Refund, SignalDelivery
 from wechatpay_notify.outcomes import OUTCOMES, label
@@ -25,8 +24,7 @@ from .actions.doing import as_actions
 from .actions.exporting import EXPORT_NOTIFICATIONS
 from .actions.fixture import FIXTURE
 from .actions.processing import PROCESS, REVERIFY
-from .disclosure import plain
-from .panels import Cell, Links, Panel
+from .panels import Links, Panel
 from .readonly import CappedPaginator, ReadOnlyAdmin, any_of, shown_moment
 from .records import MOST_ORDERS, badge, named
 from .refunds import REFUND_NUMBERS, naming, unrecorded_refunds
@@ -173,19 +171,12 @@ class NotificationLogAdmin(ReadOnlyAdmin):
         refunds = Refund.objects.filter(out_refund_no=row.out_refund_no, order__in=found)
         unrecorded = _("No refund of this number is recorded.")
         return [
-            _diagnosis(row),
             panels.orders(orders, links),
             panels.refunds(refunds, links, unrecorded) if row.out_refund_no else None,
             panels.deliveries(SignalDelivery.objects.filter(told), links),
             panels.discrepancies(discrepancies, links),
             _siblings(row, links),
         ]
-
-
-def _diagnosis(row: NotificationLog) -> Panel | None:
-    """What the doctor found out about a refusal."""
-    found = [[Cell(plain(str(one.cause))), Cell(plain(str(one.mend)))] for one in diagnose(row)]
-    return Panel(title=_("Why it was refused"), columns=[_("cause"), _("what to do")], rows=found) if found else None
 
 
 def _siblings(row: NotificationLog, links: Links) -> Panel | None:

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db import connections, transaction
+from django.db import DatabaseError, connections, transaction
 from django.db.models import F
 from django.utils import timezone
 
-from wechatpay_notify.contention import is_contention, skips_locked
+from wechatpay_notify.contention import is_contention, is_unstorable, skips_locked
 from wechatpay_notify.judgement import HEALED_BY_CONFIRMATION
 from wechatpay_notify.log import logger
 from wechatpay_notify.models import Discrepancy, Order, SignalDelivery
@@ -209,17 +209,23 @@ def _note(row: SignalDelivery, error: Exception, started: float, using: str, *, 
     )
     if attempts >= MAX_ATTEMPTS:
         facts["status"] = SignalDelivery.Status.GAVE_UP
-    text = storable("".join(traceback.format_exception(error)))
+    facts["duration_ms"] = milliseconds(started)
+    said = storable("".join(traceback.format_exception(error)))[-MAX_ERROR:]
+    try:
+        return _keep(row, said, facts, using)
+    except DatabaseError as refused:
+        if not is_unstorable(refused):
+            raise
+        return _keep(row, said.encode("ascii", "backslashreplace").decode()[-MAX_ERROR:], facts, using)
+
+
+def _keep(row: SignalDelivery, said: str, facts: dict[str, Any], using: str) -> str:
     with transaction.atomic(using=using, durable=True):
         # Claimed anew: since the rollback another process may be running this receiver, and nothing waits for one.
         claimed = claim(row.pk, (), using)
         if claimed != "mine":
             return "busy" if claimed == "taken" else "gone"
-        SignalDelivery.objects.using(using).filter(pk=row.pk).update(
-            duration_ms=milliseconds(started),
-            last_error=text.encode("ascii", "backslashreplace").decode()[-MAX_ERROR:],
-            **facts,
-        )
+        SignalDelivery.objects.using(using).filter(pk=row.pk).update(last_error=said, **facts)
     return "failed"
 
 

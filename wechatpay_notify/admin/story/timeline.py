@@ -12,9 +12,10 @@ from django.utils.translation import gettext as _
 
 from wechatpay_notify import history
 from wechatpay_notify.admin import panels
-from wechatpay_notify.admin.disclosure import disarmed, moment
+from wechatpay_notify.admin.disclosure import disarmed, moment, plain
 from wechatpay_notify.admin.panels import MOST_ROWS, Cell, Links, Panel
 from wechatpay_notify.admin.remarks import translated
+from wechatpay_notify.doctor import diagnose
 from wechatpay_notify.models import Discrepancy, NotificationLog, Order, Refund, SignalDelivery
 
 from . import attempts, headline
@@ -54,6 +55,8 @@ class Story:
     """What a page says first, and what it tells of in its order."""
 
     headline: Explanation
+    diagnosis: Panel | None = None
+    """Of a refused notification: what the doctor found."""
     entries: list[Entry] = field(default_factory=list)
     more: Cell | None = None
     panes: list[Pane] = field(default_factory=list)
@@ -84,8 +87,14 @@ def of_order(order: Order, links: Links) -> Story:
 
 
 def of_notification(row: NotificationLog, links: Links) -> Story:
-    """What one notification means, and both sides of the wire."""
-    return Story(headline=explain(row, Known.about(row, links)), panes=panes(row))
+    """What one notification means, why it was refused, and both sides of the wire."""
+    return Story(headline=explain(row, Known.about(row, links)), diagnosis=_diagnosis(row), panes=panes(row))
+
+
+def _diagnosis(row: NotificationLog) -> Panel | None:
+    """What the doctor found out about a refusal."""
+    found = [[Cell(plain(str(one.cause))), Cell(plain(str(one.mend)))] for one in diagnose(row)]
+    return Panel(title=_("Why it was refused"), columns=[_("cause"), _("what to do")], rows=found) if found else None
 
 
 def _around(order: Order, links: Links) -> Known:
