@@ -112,7 +112,7 @@ def test_what_was_forced_and_failed_is_tried_again_by_the_next_notification(clie
     pay(client)
     shipped.failures = [OSError("no stock")]
     assert deliver_again(every(), force=True) == {"failed": 1}
-    assert (delivery().status, delivery().done_at) == ("pending", None)
+    assert delivery().status == "pending"
     assert pay(client) == "confirmed"
     assert len(shipped.calls) == 3
 
@@ -144,6 +144,7 @@ def test_a_payment_of_which_all_is_refunded_by_now_is_not_fulfilled(client, orde
 
 
 def test_a_payment_that_is_refunded_in_the_same_moment_is_not_fulfilled(client, order, shipped, monkeypatch):
+    shipped.failures = [OSError("no stock")]
     pay(client)
     run = again.run_reserved
 
@@ -152,7 +153,7 @@ def test_a_payment_that_is_refunded_in_the_same_moment_is_not_fulfilled(client, 
         return run(*arguments)
 
     monkeypatch.setattr(again, "run_reserved", refunded_first)
-    assert deliver_again(every(), force=True) == {"gone": 1}
+    assert deliver_again(every()) == {"gone": 1}
     assert (delivery().status, delivery().last_error) == ("gave_up", WHOLLY_REFUNDED)
     assert len(shipped.calls) == 1
 
@@ -282,3 +283,27 @@ def test_inside_of_a_transaction_it_is_refused(client, order, shipped):
 
 def test_what_is_not_there_is_passed_over(client, order, shipped):
     assert deliver_again([4711]) == {}
+
+
+def test_a_forced_run_that_fails_does_not_forget_that_it_was_done(client, order, shipped):
+    pay(client)
+    done_at = delivery().done_at
+    shipped.failures = [RuntimeError("still broken")]
+    assert press(force=True) == {"failed": 1}
+    assert (delivery().status, delivery().done_at) == ("pending", done_at)
+
+
+def test_what_was_forced_and_failed_is_done_all_the_same_once_all_is_refunded(client, order, shipped):
+    pay(client)
+    shipped.failures = [RuntimeError("still broken")]
+    press(force=True)
+    refund(client, amount=order.amount)
+    assert (delivery(signal="payment_confirmed").status, len(shipped.calls)) == ("done", 2)
+
+
+def test_what_was_done_since_somebody_decided_is_not_forced(client, order, shipped):
+    pay(client)
+    row = delivery()
+    earlier = row.done_at - timedelta(seconds=1)
+    assert deliver_again([row.pk], force=True, unless_done_since=earlier) == {"gone": 1}
+    assert len(shipped.calls) == 1

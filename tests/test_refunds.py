@@ -579,3 +579,13 @@ def test_every_fault_inside_a_v2_refund_looks_like_a_wrong_key(client, paid, tol
 def sealed(inner):
     around = {"appid": PLATFORM.appid, "mch_id": PLATFORM.mchid}
     return xml(around | {"req_info": PLATFORM.req_info(xml(inner, "root").body)})
+
+
+def test_another_refund_that_contradicts_the_record_is_looked_at_though_its_amount_is_the_same(client, paid, told):
+    refund_v3(60, "R-0").post(client, "/wechatpay/notify/")
+    refund_v3(41, "R-1").post(client, "/wechatpay/notify/")
+    first = Discrepancy.objects.get()
+    assert Discrepancy.objects.resolve(first, by="mei", reason="R-1 is dealt with")
+    refund_v3(41, "R-2").post(client, "/wechatpay/notify/")
+    again = Discrepancy.objects.get()
+    assert (again.resolved_at, again.out_refund_no) == (None, "R-2")

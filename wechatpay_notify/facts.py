@@ -13,7 +13,7 @@ from . import delivery
 from .contention import skips_locked
 from .judgement import Verdict, already_paid, healed_by
 from .models import Discrepancy, Order, Refund, SignalDelivery
-from .protocol.types import Result
+from .protocol.types import RefundResult, Result
 
 
 class Held(Exception):
@@ -68,6 +68,7 @@ def record_discrepancy(verdict: Verdict, alias: str, using: str) -> None:
             out_trade_no=result.out_trade_no,
             transaction_id=result.transaction_id,
             reason=verdict.reason,
+            out_refund_no=_refund_number(result),
             order=order,
             amount=result.amount,
             currency=result.currency or (order.currency if order else "CNY"),
@@ -83,9 +84,14 @@ def record_discrepancy(verdict: Verdict, alias: str, using: str) -> None:
 
 def _anew(discrepancy: Discrepancy, result: Result) -> dict[str, Any]:
     """Another refund of the same transaction that contradicts the record is a matter of its own."""
-    if discrepancy.reason != Discrepancy.Reason.REFUND_CONFLICT or discrepancy.amount == result.amount:
+    number = _refund_number(result)
+    if (discrepancy.out_refund_no, discrepancy.amount) == (number, result.amount) or not number:
         return {}
-    return {"amount": result.amount, "resolved_at": None, "resolved_by": "", "resolution": ""}
+    return {"out_refund_no": number, "amount": result.amount, "resolved_at": None, "resolved_by": "", "resolution": ""}
+
+
+def _refund_number(result: Result) -> str:
+    return result.out_refund_no if isinstance(result, RefundResult) else ""
 
 
 def heal(verdict: Verdict, using: str) -> None:
@@ -109,9 +115,7 @@ def _give_up_fulfilment(verdict: Verdict, using: str) -> None:
         if claimed == "taken":
             raise Held
         if claimed == "mine":
-            SignalDelivery.objects.using(using).filter(pk=row.pk).update(
-                status=SignalDelivery.Status.GAVE_UP, last_error=delivery.WHOLLY_REFUNDED
-            )
+            SignalDelivery.objects.using(using).filter(pk=row.pk).update(**delivery.called_off(row))
         verdict.pending.remove(row)
 
 

@@ -13,7 +13,8 @@ from django.db.models import Model, Q, QuerySet
 from django.utils import timezone
 
 from .conf import conf
-from .models import Desk, Discrepancy, NotificationLog, Order, Refund, SignalDelivery
+from .log import warn
+from .models import Discrepancy, NotificationLog, Order, Refund, SignalDelivery
 
 MOST_ROWS = 200
 """Rows of one order whose entries are looked for, of each kind."""
@@ -61,10 +62,10 @@ def about(row: NotificationLog | SignalDelivery | Discrepancy | Refund) -> list[
     """The row and its orders: what an entry is written for."""
     if not isinstance(row, NotificationLog):
         return [row] if row.order is None else [row, row.order]
-    numbers, config = row.order_numbers(), conf.merchants.get(row.merchant)
-    named = Order.objects.filter(out_trade_no__in=numbers)
-    if config is not None:  # whose combined orders may hold those of other merchants
-        named = named.filter(Q(mchid=config.merchant.mchid) | Q(combine_out_trade_no=row.out_trade_no))
+    numbers, mchid = row.order_numbers(), number_of(row.merchant)
+    # A combined order of the merchant's may hold those of others; another merchant's order of that number is not meant.
+    ours = Q(mchid=mchid) | (Q(combine_out_trade_no=row.out_trade_no) & ~Q(combine_out_trade_no=""))
+    named = Order.objects.filter(ours, out_trade_no__in=numbers) if mchid else Order.objects.none()
     return [row, *(order for order in named[:MOST_ROWS] if order.out_trade_no in numbers)]
 
 
@@ -75,12 +76,11 @@ def of(order: Order) -> list[Entry]:
     numbers = {order.out_trade_no, order.combine_out_trade_no} - {""}
     pks: dict[type[Model], Iterable[int]] = {
         Order: [order.pk],
-        Desk: [order.pk],
         SignalDelivery: _some(SignalDelivery.objects.filter(order=order.pk)),
         Refund: _some(Refund.objects.filter(order=order.pk)),
         Discrepancy: _some(Discrepancy.objects.filter(order=order.pk)),
         # It may have been taken again before there was an order.
-        NotificationLog: _some(NotificationLog.objects.filter(out_trade_no__in=numbers)),
+        NotificationLog: _of_its_merchant(order, NotificationLog.objects.filter(out_trade_no__in=numbers)),
     }
     found = Q()
     for model, those in pks.items():
@@ -88,6 +88,24 @@ def of(order: Order) -> list[Entry]:
     entries = _entries().filter(found).select_related("user").order_by("-action_time", "-pk")[:MOST_ENTRIES]
     deeds = (Entry(row.action_time, row.user.get_username(), row.get_change_message().strip()) for row in entries)
     return list(dict.fromkeys(deeds))[::-1]
+
+
+def number_of(alias: str) -> str:
+    """The number of the merchant behind an alias as configured now; "" if there is none or the provider raises."""
+    try:
+        config = conf.merchant(alias)
+    except Exception as error:
+        warn("the merchant provider raised", error)
+        return ""
+    return "" if config is None else config.merchant.mchid
+
+
+def _of_its_merchant(order: Order, rows: QuerySet[NotificationLog]) -> list[int]:
+    """Another merchant may have an order of the same number; a combined payment is its initiator's."""
+    found = list(rows.order_by("-pk").values_list("pk", "merchant", "out_trade_no")[:MOST_ROWS])
+    ours = {alias for alias in {merchant for _, merchant, _ in found} if number_of(alias) in ("", order.mchid)}
+    combined = order.combine_out_trade_no
+    return [pk for pk, merchant, number in found if merchant in ours or (combined and number == combined)]
 
 
 def _some(rows: QuerySet[Any]) -> QuerySet[Any, int]:

@@ -7,7 +7,18 @@ from django.contrib import admin
 from unfold.admin import ModelAdmin
 
 from wechatpay_notify import models
-from wechatpay_notify.admin import DiscrepancyAdmin, NotificationLogAdmin, OrderAdmin, RefundAdmin, SignalDeliveryAdmin
+from wechatpay_notify.admin import (
+    DeskAdmin,
+    DiscrepancyAdmin,
+    NotificationLogAdmin,
+    OrderAdmin,
+    RefundAdmin,
+    SignalDeliveryAdmin,
+)
+
+
+class ThemedDeskAdmin(DeskAdmin, ModelAdmin):
+    pass
 
 
 class ThemedOrderAdmin(OrderAdmin, ModelAdmin):
@@ -31,6 +42,7 @@ class ThemedDiscrepancyAdmin(DiscrepancyAdmin, ModelAdmin):
 
 
 for model, themed in (
+    (models.Desk, ThemedDeskAdmin),
     (models.Order, ThemedOrderAdmin),
     (models.Refund, ThemedRefundAdmin),
     (models.NotificationLog, ThemedNotificationLogAdmin),

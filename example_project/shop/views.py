@@ -53,7 +53,10 @@ def order(request: HttpRequest, number: str) -> HttpResponse:
 
 
 def _state(shop_order: ShopOrder, announced: Order | None) -> str:
-    """What the customer sees: "paid" as soon as the money is there, even before the parcel is packed."""
+    """What the customer sees: "paid" as soon as the money is there, even before the parcel is packed; "late" if it came
+    when nobody waited for it any more."""
+    if announced and announced.status == Order.Status.PAID and shop_order.status == ShopOrder.Status.CANCELLED:
+        return "late"
     if announced and announced.status == Order.Status.PAID and shop_order.status != ShopOrder.Status.REFUNDED:
         return "paid"
     return shop_order.status

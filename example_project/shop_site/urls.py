@@ -14,6 +14,7 @@ class Icon(RedirectView):
 urlpatterns = [
     path("wechatpay/", include("wechatpay_notify.urls")),  # the callbacks: WeChat posts here
     path("wechatpay/", include("wechatpay_notify.status.urls")),  # the status API: the order page polls it
+    path("wechatpay/", include("wechatpay_notify.health.urls")),  # the health figures as JSON, for whoever is signed in
     path("admin/", admin.site.urls),
     path("favicon.ico", Icon.as_view()),
     path("", include("shop.urls")),

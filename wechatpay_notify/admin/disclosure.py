@@ -29,8 +29,11 @@ SHORTEST_PARTLY_SHOWN = 16
 
 _OPENIDS = "openid|unionid"
 _OTHERS = "phone_number|phone|mobile|user_name|id_card_number|bank_account|account_number"
-_OPENID = re.compile(r"(?<![\w+/=\-])o(?=[\w\-]{0,26}[A-Z])[\w\-]{27}(?![\w+/=\-])", re.ASCII)
-"""An openid by its looks, wherever it stands; one always has a capital, an order number beginning with o seldom."""
+_OPENID = re.compile(
+    r"(?:(?<![\w+/=\-])|(?<=%[0-9A-Fa-f]{2})|(?<=[\w\-][/=]))o(?=[\w\-]{0,26}[A-Z])[\w\-]{27}(?![\w+/=\-])", re.ASCII
+)
+"""An openid by its looks, wherever it stands: in an address or a form too, though seldom a piece of base64 looks so.
+One always has a capital, an order number beginning with o seldom."""
 _MASKED = re.compile(r".{0,4}….{0,4}")
 _ODD = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180e\u200b-\u200f\u2028-\u202e"
@@ -191,9 +194,14 @@ def money(amount: int | None, currency: str) -> str:
     return _("%(yuan)s (%(fen)d fen)") % {"yuan": f"{'-' if amount < 0 else ''}￥{yuan}.{fen:02d}", "fen": amount}
 
 
+def local(value: datetime) -> datetime:
+    """In the site's time zone; as it is where the site has none (USE_TZ = False)."""
+    return timezone.localtime(value) if timezone.is_aware(value) else value
+
+
 def moment(value: datetime | None) -> str:
     """Local time to the second, the same in every language."""
-    return timezone.localtime(value).strftime("%Y-%m-%d %H:%M:%S") if value else ""
+    return local(value).strftime("%Y-%m-%d %H:%M:%S") if value else ""
 
 
 def _indented(value: Any) -> str:

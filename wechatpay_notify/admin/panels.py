@@ -18,6 +18,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, pgettext_lazy
 
 from wechatpay_notify.delivery import WHOLLY_REFUNDED
+from wechatpay_notify.delivery.receivers import CLOSED
 from wechatpay_notify.models import Discrepancy, NotificationLog, Order, Refund, SignalDelivery
 from wechatpay_notify.outcomes import OUTCOMES, label
 
@@ -263,8 +264,8 @@ def delivery_tone(row: SignalDelivery) -> str:
 
 
 def called_off(row: SignalDelivery) -> bool:
-    """Whether it must not be done any more, which is no failure."""
-    return row.last_error == WHOLLY_REFUNDED
+    """Whether it is not to be done any more: the money went back, or somebody closed it. That is no failure."""
+    return row.last_error == WHOLLY_REFUNDED or row.last_error.startswith(CLOSED)
 
 
 def discrepancy_state(row: Discrepancy) -> tuple[str, str, str]:

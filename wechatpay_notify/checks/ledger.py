@@ -10,6 +10,7 @@ from django.db import DatabaseError, router
 from django.utils import timezone
 
 from wechatpay_notify.conf import conf
+from wechatpay_notify.delivery import receivers
 from wechatpay_notify.models import SignalDelivery
 
 from .findings import Findings
@@ -24,7 +25,7 @@ def check(databases: Collection[str]) -> Findings:
         return
     rows = SignalDelivery.objects.using(alias)
     try:
-        given_up = rows.filter(status=SignalDelivery.Status.GAVE_UP).count()
+        given_up = receivers.given_up().using(alias).count()
         late = rows.filter(status=SignalDelivery.Status.PENDING, next_attempt_at__lt=timezone.now() - OVERDUE).count()
     except DatabaseError:
         return  # before the first migration

@@ -4,7 +4,7 @@ Never waits for a receiver that another process is running, and never lets one f
 """
 
 from . import receivers
-from .outbox import UNKNOWN_ORDER_GRACE, WHOLLY_REFUNDED, Known, names, rows_for, sequence
+from .outbox import UNKNOWN_ORDER_GRACE, WHOLLY_REFUNDED, Known, called_off, names, rows_for, sequence
 from .telling import Telling, claim, milliseconds, run
 from .worker import deliver_due, due
 
@@ -13,6 +13,7 @@ __all__ = [
     "WHOLLY_REFUNDED",
     "Known",
     "Telling",
+    "called_off",
     "claim",
     "deliver_due",
     "due",

@@ -5,6 +5,7 @@ Never runs what was called off because the whole payment was refunded, nor what 
 
 from collections import Counter
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from typing import Any
 
 from django.db import router, transaction
@@ -33,18 +34,28 @@ def eligible(queryset: QuerySet[SignalDelivery], *, force: bool) -> QuerySet[Sig
     return queryset.filter(done, ~called_off).exclude(refunded)
 
 
-def deliver_again(pks: list[int], *, force: bool = False, told: Callable[[str], None] = lambda _: None) -> Counter[str]:
+def deliver_again(
+    pks: list[int],
+    *,
+    force: bool = False,
+    unless_done_since: datetime | None = None,
+    told: Callable[[str], None] = lambda _: None,
+) -> Counter[str]:
     """Run the receivers of these deliveries now, a refund's after its payment's; how many were "done", "failed",
     "waiting", "gave_up", or "gone": not eligible, or in another process's hands.
 
-    What was given up, and with `force` what was done, has all its attempts again under the same idempotency key.
+    What was given up, and with `force` what was done, has all its attempts again under the same idempotency key; not
+    what was done later than `unless_done_since`, when somebody decided about it.
     `told` hears how each ended. Call it outside of a transaction. Raises database errors that are no receiver's.
     """
     using = router.db_for_write(SignalDelivery)
     must_commit(using)
     counted: Counter[str] = Counter()
     for pk in _in_sequence(pks, using):
-        for ended in _deliver_again(pk, using, force=force):
+        rows = SignalDelivery.objects.using(using).filter(pk=pk)
+        if unless_done_since is not None:
+            rows = rows.exclude(done_at__gt=unless_done_since)
+        for ended in _deliver_again(rows, using, force=force):
             counted[ended] += 1
             told(ended)
     return counted
@@ -59,8 +70,8 @@ def _in_sequence(pks: list[int], using: str) -> list[int]:
     return [row.pk for row in sorted(rows, key=outbox.sequence)]
 
 
-def _deliver_again(pk: int, using: str, *, force: bool) -> Iterator[str]:
-    row = eligible(SignalDelivery.objects.using(using).filter(pk=pk), force=force).first()
+def _deliver_again(rows: QuerySet[SignalDelivery], using: str, *, force: bool) -> Iterator[str]:
+    row = eligible(rows, force=force).first()
     if row is None or _is_overtaken(row, using) or not _reserve(row, using):
         yield "gone"
         return
@@ -77,11 +88,11 @@ def _is_overtaken(row: SignalDelivery, using: str) -> bool:
 
 def _reserve(row: SignalDelivery, using: str) -> bool:
     """Make it pending and this process's for a while, unless somebody else has changed it or has it in hand."""
-    seen: dict[str, Any] = {name: getattr(row, name) for name in ("status", "attempts", "next_attempt_at")}
+    seen: dict[str, Any] = {name: getattr(row, name) for name in ("status", "attempts", "next_attempt_at", "done_at")}
     goes_on = row.status == SignalDelivery.Status.PENDING and row.attempts < MAX_ATTEMPTS
     row.status, row.attempts = SignalDelivery.Status.PENDING, row.attempts if goes_on else 0
-    row.next_attempt_at, row.done_at = timezone.now() + RESERVATION, None
-    facts = {name: getattr(row, name) for name in (*seen, "done_at")}
+    row.next_attempt_at = timezone.now() + RESERVATION
+    facts = {name: getattr(row, name) for name in seen}  # when it was done before stays known
     with transaction.atomic(using=using, durable=True):
         if skips_locked(using) and not hold([row.pk], using):
             return False

@@ -29,6 +29,13 @@ _SENDERS: dict[str, type[Model]] = {"notification_received": NotificationLog} | 
 """Sender of each ledger signal; Order where none is named."""
 
 
+def called_off(row: SignalDelivery) -> dict[str, Any]:
+    """What becomes of a delivery whose payment was wholly refunded; done stays what was done before it was forced."""
+    if row.done_at is not None:
+        return {"status": SignalDelivery.Status.DONE}
+    return {"status": SignalDelivery.Status.GAVE_UP, "last_error": WHOLLY_REFUNDED}
+
+
 @dataclass(slots=True)
 class Known:
     """What the caller has in memory already, so that the receivers' arguments need not be read again."""

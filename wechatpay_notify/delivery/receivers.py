@@ -15,11 +15,17 @@ from wechatpay_notify.signals import LEDGER_SIGNALS
 from . import outbox
 from .outbox import names
 
-__all__ = ["close", "enlist", "is_connected", "missing", "names", "rename"]
+__all__ = ["CLOSED", "close", "enlist", "given_up", "is_connected", "missing", "names", "rename"]
 
 BATCH = 500
 CLOSED = "Closed: "
 """How the reason of a row begins that a person gave up."""
+
+
+def given_up() -> QuerySet[SignalDelivery]:
+    """What somebody has to look at: neither called off because the money went back, nor closed by a person."""
+    rows = _all().filter(status=SignalDelivery.Status.GAVE_UP)
+    return rows.exclude(last_error=outbox.WHOLLY_REFUNDED).exclude(last_error__startswith=CLOSED)
 
 
 def missing() -> list[tuple[str, str, int]]:

@@ -158,8 +158,7 @@ def tell(
                     SignalDelivery.objects.using(using).filter(pk=row.pk).delete()
                     return "gone"
                 if _is_refunded(row, arguments):
-                    called_off = {"status": SignalDelivery.Status.GAVE_UP, "last_error": outbox.WHOLLY_REFUNDED}
-                    SignalDelivery.objects.using(using).filter(pk=row.pk).update(**called_off)
+                    SignalDelivery.objects.using(using).filter(pk=row.pk).update(**outbox.called_off(row))
                     return "gone"
                 with _savepoint(using):
                     receiver(signal=LEDGER_SIGNALS[row.signal], sender=sender(row.signal), **arguments)
@@ -257,7 +256,7 @@ def _replace(placeholder: SignalDelivery, using: str) -> None:
 
 
 def _is_refunded(row: SignalDelivery, arguments: dict[str, Any]) -> bool:
-    """Whether all of the payment was given back since somebody chose to deliver it again: it must not be fulfilled."""
+    """Whether all of the payment was given back since the delivery was made: it must not be fulfilled."""
     if row.signal != "payment_confirmed":
         return False
     order: Order | None = arguments["order"]

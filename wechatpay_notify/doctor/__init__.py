@@ -14,7 +14,7 @@ from wechatpay_notify.log import warn
 from wechatpay_notify.models import NotificationLog
 from wechatpay_notify.protocol.doctor import Symptom, examine, symptom
 from wechatpay_notify.protocol.types import Merchant, Version
-from wechatpay_notify.refusals import CODES, MAX_STORED_BODY
+from wechatpay_notify.refusals import CODES, is_cut
 
 from .words import WORDS
 
@@ -82,8 +82,8 @@ def _symptoms(row: NotificationLog) -> tuple[Symptom, ...]:
     if row.outcome == "wrong_merchant":
         return (_whose(row, configs),)
     if row.outcome == "misconfigured" and faults:
-        return (symptom("misconfigured", settings=", ".join(faults)),)
-    if len(body) >= MAX_STORED_BODY and row.detail.endswith("cut)") and row.outcome not in _WITHOUT_BODY:
+        return (symptom("misconfigured", settings=", ".join(name.partition("[")[0] for name in faults)),)
+    if is_cut(row) and row.outcome not in _WITHOUT_BODY:
         return (symptom("body_cut", kept=len(body)),)
     merchants = {alias: config.merchant for alias, config in configs.items()}
     headers = {str(name): str(value) for name, value in (row.headers or {}).items()}

@@ -12,8 +12,7 @@ from django.utils import timezone
 
 from wechatpay_notify import refusals
 from wechatpay_notify.conf import conf
-from wechatpay_notify.delivery import WHOLLY_REFUNDED
-from wechatpay_notify.delivery.receivers import CLOSED
+from wechatpay_notify.delivery import receivers
 from wechatpay_notify.models import Discrepancy, Refund, SignalDelivery
 
 from . import days, genuine, keys
@@ -73,17 +72,12 @@ def measure() -> Figures:
         timed=timed,
         due=_capped(due),
         overdue_seconds=None if oldest is None else int((now - oldest).total_seconds()),
-        gave_up=_capped(_given_up()),
+        gave_up=_capped(receivers.given_up()),
         open_discrepancies=_capped(Discrepancy.objects.filter(resolved_at=None)),
         abnormal_refunds=_capped(Refund.objects.filter(status=Refund.Status.ABNORMAL)),
         unproven=refusals.counted(),
         merchants=keys.in_use(rows),
     )
-
-
-def _given_up() -> QuerySet[SignalDelivery]:
-    rows = SignalDelivery.objects.filter(status=SignalDelivery.Status.GAVE_UP)
-    return rows.exclude(last_error=WHOLLY_REFUNDED).exclude(last_error__startswith=CLOSED)
 
 
 def _capped(rows: QuerySet[Any]) -> int:

@@ -63,7 +63,9 @@ def _provider(figures: Figures) -> Found:
 
 
 def _failed(figures: Figures) -> Found:
-    failed, total = figures.today.groups["failed"], figures.today.total
+    groups = figures.today.groups
+    failed = groups["failed"]
+    total = failed + groups["confirmed"] + groups["acknowledged"]  # anybody may send what is refused
     if failed < LEAST_FAILED or failed <= total * MOST_FAILED_SHARE:
         return None
     causes = ", ".join(map(label, figures.today.of(FAILED)))

@@ -1,3 +1,4 @@
+import wechatpay_notify.models.fields
 from django.db import migrations, models
 
 
@@ -80,6 +81,13 @@ class Migration(migrations.Migration):
             model_name="notificationlog",
             name="replay_of",
             field=models.BigIntegerField(blank=True, null=True, verbose_name="processed again from"),
+        ),
+        migrations.AddField(
+            model_name="discrepancy",
+            name="out_refund_no",
+            field=wechatpay_notify.models.fields.ExactCharField(
+                blank=True, default="", max_length=64, verbose_name="merchant refund number"
+            ),
         ),
         migrations.AddIndex(
             model_name="discrepancy",

@@ -103,6 +103,8 @@ class Discrepancy(models.Model):
     out_trade_no = ExactCharField(_("merchant order number"), max_length=32)
     transaction_id = ExactCharField(_("WeChat transaction"), max_length=32)
     reason = ExactCharField(_("reason"), max_length=20, choices=Reason)
+    out_refund_no = ExactCharField(_("merchant refund number"), max_length=64, default="", blank=True)
+    """Of the newest refund that contradicts the record; "" for a payment."""
     order = models.ForeignKey(
         Order,
         models.SET_NULL,

@@ -66,7 +66,12 @@ class Command(BaseCommand):
             wrong = self._play(server.url, deferred=deferred)
             self._say(f"\nShop   {server.url}/")
             self._say(f"Admin  {server.url}{reverse('admin:index')}   login {ADMIN}, password {password}")
+            self._say(
+                f"Health {server.url}{reverse('wechatpay_notify_health:health')}   as JSON, once you are signed in"
+            )
             if stay:
+                run = f'EXAMPLE_DATA_DIR="{settings.DATA_DIR}" uv run example_project/manage.py'
+                self._say(f"\nIn another terminal, the commands of this shop:\n{run} wechatpay_replay --help")
                 self._say("\nHave a look around. Ctrl-C ends the demo and removes everything.")
                 while server.process.poll() is None:
                     time.sleep(0.5)
