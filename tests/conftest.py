@@ -4,6 +4,7 @@ import contextlib
 
 import pytest
 from django.core.cache import cache
+from django.utils import translation
 
 from tests.settings import DATABASE
 from wechatpay_notify import signals
@@ -49,6 +50,13 @@ def shipped(connect):
 @pytest.fixture
 def unexpected(connect):
     return connect(signals.payment_unexpected, "shop.unexpected")
+
+
+@pytest.fixture(autouse=True)
+def _no_language():
+    """A request in another language leaves it active in this thread."""
+    yield
+    translation.deactivate()
 
 
 @pytest.fixture(autouse=True)

@@ -781,3 +781,23 @@ def test_the_newest_notification_comes_first_whatever_its_number(admin_client, f
     expected = list(NotificationLog.objects.order_by("-received_at", "-id").values_list("pk", flat=True))
     assert listed(admin_client, NotificationLog) == expected
     assert listed(admin_client, NotificationLog, o="1") == expected
+
+
+@pytest.mark.parametrize("around", ["https://crm.example/users/%s", "payer=%s&x=1", "%%5B%s%%5D", "u/%s"])
+def test_an_openid_is_masked_in_an_address_and_in_a_form(filled, viewer, around):
+    row = log(notification_id="EV-1005")
+    SignalDelivery.objects.update(last_error=f"HTTPError: {around % OPENID}")
+    page = page_of(viewer(*MODELS), SignalDelivery.objects.first())
+    assert MASKED in page
+    assert OPENID not in page
+    assert row.pk
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_pages_without_time_zones(client, shipped, unexpected, settings, model, admin_client):
+    settings.USE_TZ = False
+    fill(client, shipped)
+    assert listed(admin_client, model)
+    for row in model.objects.all():
+        page_of(admin_client, row)
+    assert admin_client.get(reverse("admin:wechatpay_notify_desk_changelist")).status_code == 200

@@ -25,11 +25,12 @@ def data(tmp_path_factory):
     return tmp_path_factory.mktemp("shop")
 
 
-@pytest.fixture(scope="module")
-def shop(data):
-    """The example's own server, in a data directory of its own; its URL."""
-    environment = os.environ | {"EXAMPLE_DATA_DIR": str(data)}
-    subprocess.run([sys.executable, MANAGE, "migrate", "--verbosity=0"], env=environment, check=True, timeout=120)
+@contextlib.contextmanager
+def serving(data, **environment):
+    """The example's own server, in this data directory; its URL."""
+    environment = os.environ | {"EXAMPLE_DATA_DIR": str(data)} | environment
+    for command in (["migrate", "--verbosity=0"], ["createsuperuser", "--noinput", "--username=admin", "--email="]):
+        subprocess.run([sys.executable, MANAGE, *command], env=environment, check=True, timeout=120)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{probe.getsockname()[1]}"
@@ -51,6 +52,12 @@ def shop(data):
             pytest.fail((data / "server.log").read_text())
         yield f"http://{address}"
         server.terminate()
+
+
+@pytest.fixture(scope="module")
+def shop(data):
+    with serving(data, DJANGO_SUPERUSER_PASSWORD="of-no-use") as url:
+        yield url
 
 
 @pytest.fixture(params=WIDTHS)
@@ -122,9 +129,11 @@ def test_a_refund_shows_and_the_goods_go_back_on_the_shelf(page, shop, data):
 def test_a_cancelled_order_is_not_waited_for(page, shop, data):
     number = order(page, shop)
     page.get_by_role("button", name="Cancel the order").click()
-    page.get_by_text("Cancelled").wait_for()
+    page.get_by_text("Cancelled 已取消").locator("visible=true").wait_for()
     late = development_platform(data / ".wechatpay").payment_v3(number, 13600)
     assert late.send(f"{shop}/wechatpay/notify/")[0] == 200
+    page.reload()
+    page.get_by_text("Your payment came after the order was cancelled: we refund it.").wait_for()
 
 
 def test_no_page_is_wider_than_its_screen(page, shop):
