@@ -11,7 +11,7 @@ from typing import Any
 
 from wechatpay_notify.models import NotificationLog
 
-MOST = 1000
+MOST = 500
 RECENT = timedelta(days=1)
 """How far back answers are timed: what was slow last week is no news."""
 _COLUMNS = ("pk", "received_at", "merchant", "api_version", "event_type", "out_trade_no", "duration_ms", "headers")
