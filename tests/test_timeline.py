@@ -153,6 +153,40 @@ def test_a_second_payment_is_in_the_first_sentence_until_it_is_resolved(admin_cl
     )
 
 
+def resolve():
+    Discrepancy.objects.resolve(Discrepancy.objects.get(), by="li.na", reason="refunded by hand")
+
+
+def test_money_for_a_closed_order_is_not_called_fulfilled_when_somebody_has_dealt_with_it(
+    admin_client, post, shipped, unexpected, order
+):
+    Order.objects.close(order)
+    post(pay())
+    resolve()
+    said = summary(admin_client)
+    assert said.startswith("￥2.00 arrived for order A-1 after it was closed")
+    assert "li.na has dealt with it: refunded by hand. What to do: Do not ship, unless that is" in said
+    assert "receiver" not in said
+
+
+def test_who_may_not_see_discrepancies_is_told_all_the_same_not_to_ship_a_closed_order(
+    viewer, post, shipped, unexpected, order
+):
+    Order.objects.close(order)
+    post(pay())
+    said = summary(viewer(Order, SignalDelivery))
+    assert "but the order was closed before it arrived. What to do: Do not ship" in said
+
+
+def test_an_order_whose_like_was_paid_first_is_not_called_fulfilled(viewer, admin_client, post, unexpected, shipped):
+    for number, transaction_id in (("A-2", OTHER), ("A-1", TRANSACTION)):
+        Order.objects.expect(out_trade_no=number, amount=200, reference="cart-1")
+        post(pay(number=number, transaction_id=transaction_id))
+    assert "another order had paid for the same already. What to do: Do not ship" in summary(viewer(Order))
+    resolve()
+    assert "order A-2 had paid for the same already. li.na has dealt with it" in summary(admin_client)
+
+
 def test_refunds_are_in_the_first_sentence(admin_client, post, shipped, order):
     post(pay())
     post(refund(50))

@@ -9,6 +9,7 @@ from django.utils.translation import ngettext
 
 from wechatpay_notify.admin.disclosure import moment
 from wechatpay_notify.admin.panels import Cell, last_line
+from wechatpay_notify.admin.remarks import translated
 from wechatpay_notify.delivery import names
 from wechatpay_notify.judgement import HEALED_BY_CONFIRMATION
 from wechatpay_notify.models import Discrepancy, NotificationLog, Order, SignalDelivery
@@ -21,6 +22,9 @@ from .known import Known
 from .words import explain
 
 Reason = Discrepancy.Reason
+UNFULFILLED = (Reason.ORDER_CLOSED, Reason.ALREADY_PAID, Reason.ALREADY_REFUNDED)
+"""Reasons for which an order becomes paid and is not to be fulfilled."""
+DONE = SignalDelivery.Status.DONE
 
 
 def of(order: Order, known: Known) -> Explanation:
@@ -45,21 +49,43 @@ def _paid(order: Order, open_ones: list[Discrepancy], known: Known) -> Explanati
     if order.refunded_amount >= order.amount:
         meaning = _("Paid on %(moment)s, %(amount)s, and all of it was refunded or is being refunded.")
         return Explanation(meaning % said, _("Do not ship any more."), "quiet")
-    trouble = _trouble(known)
+    trouble = _withheld(order, said, known) or _trouble(known)
     if trouble is not None:
         return trouble
     if disputed is not None:
         meaning = _("Paid on %(moment)s, %(amount)s; but WeChat reports a refund that contradicts the record.")
         step = _("Compare it with the refunds on the merchant platform before anything more is paid back.")
         return Explanation(meaning % said, step, "bad", (Cell(_("the discrepancy"), known.link(disputed)),))
+    told = any(row.signal == "payment_confirmed" and row.status == DONE for row in known.deliveries)
     meaning = _("Paid on %(moment)s, %(amount)s.")
-    if known.deliveries:
+    if told:
         meaning = _("Paid on %(moment)s, %(amount)s; every receiver has run.")
     step = _("Nothing to do here: if the customer still got nothing, look at what the receivers started.")
     if order.refunded_amount:
         refunded = _("Refunded of it: %(refunded)s.")  # out of the f-string, where xgettext would not find it
         meaning, step = f"{meaning} {refunded}", _("Nothing to do.")
-    return Explanation(meaning % said, step if known.deliveries else "", "good")
+    return Explanation(meaning % said, step if told else "", "good")
+
+
+def _withheld(order: Order, said: dict[str, str], known: Known) -> Explanation | None:
+    """Money that no receiver of payment_confirmed was told of: it stays so when somebody has dealt with it."""
+    step = _("Do not ship, unless that is what was agreed.")
+    own = [row for row in known.discrepancies if row.transaction_id == order.transaction_id]
+    found = next((row for row in own if row.reason in UNFULFILLED), None)
+    if found is not None:
+        told = unfulfilled(found, order, known)
+        facts = {"by": quoted(found.resolved_by), "reason": quoted(translated(found.resolution)) or "-"}
+        dealt = _("%(by)s has dealt with it: %(reason)s.") if found.resolved_by else _("It is resolved: %(reason)s.")
+        about = (*told.about, Cell(_("the discrepancy"), known.link(found)))
+        return Explanation(f"{told.meaning} {dealt % facts}", step, "quiet", about)
+    if order.closed_at:
+        return Explanation(
+            _("Paid on %(moment)s, %(amount)s, but the order was closed before it arrived.") % said, step, "warn"
+        )
+    if order.reference and order.settled_reference is None:
+        meaning = _("Paid on %(moment)s, %(amount)s, but another order had paid for the same already.")
+        return Explanation(meaning % said, step, "warn")
+    return None
 
 
 def _trouble(known: Known) -> Explanation | None:
