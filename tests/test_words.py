@@ -232,6 +232,36 @@ def test_a_refund_says_its_number_amount_and_state(admin_client, post, shipped, 
     assert said.startswith(f"Refund R-1 of ￥1.50: {state}. What to do: {tail}")
 
 
+def test_a_refund_that_was_abnormal_and_succeeded_since_says_both(admin_client, post, shipped, order):
+    post(pay())
+    abnormal = post(refund(150, "ABNORMAL"))
+    success = post(refund(150))
+    said = said_of(admin_client, abnormal)
+    assert said.startswith("Refund R-1 of ￥1.50: abnormal then, refunded by now. What to do: Nothing to do.")
+    assert said_of(admin_client, success).startswith("Refund R-1 of ￥1.50: refunded. ")
+
+
+def test_v2_refunds_say_what_each_reported_on_both_pages(
+    admin_client, post, shipped, order, django_assert_max_num_queries
+):
+    post(pay())
+    refunds = [
+        PLATFORM.refund_v2("A-1", 150, total=200, transaction_id=TRANSACTION, out_refund_no="R-1", status=status)
+        for status in ("CHANGE", "SUCCESS")
+    ]
+    sentences = ["abnormal then, refunded by now.", "refunded."]
+    for signed, sentence in zip(refunds, sentences, strict=True):
+        row = post(signed)
+        if sentence == "refunded.":
+            assert said_of(admin_client, row).startswith(f"Refund R-1 of ￥1.50: {sentence}")
+    for _ in range(8):
+        post(refunds[1])
+    with django_assert_max_num_queries(18):
+        html = page_of(admin_client, Order.objects.get())
+    for sentence in sentences:
+        assert f"Refund R-1 of ￥1.50: {sentence}" in text_of(html)
+
+
 def test_what_confirms_nothing_says_what_it_announces(admin_client, post):
     said = said_of(admin_client, post(PLATFORM.v3("COUPON.USE", {"stock_id": "9"})))
     assert said.startswith("Genuine, and nothing to confirm: Cash coupon: used.")

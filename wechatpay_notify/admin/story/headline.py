@@ -56,15 +56,15 @@ def _paid(order: Order, open_ones: list[Discrepancy], known: Known) -> Explanati
         meaning = _("Paid on %(moment)s, %(amount)s; but WeChat reports a refund that contradicts the record.")
         step = _("Compare it with the refunds on the merchant platform before anything more is paid back.")
         return Explanation(meaning % said, step, "bad", (Cell(_("the discrepancy"), known.link(disputed)),))
-    told = any(row.signal == "payment_confirmed" and row.status == DONE for row in known.deliveries)
+    ran = any(row.signal == "payment_confirmed" and row.status == DONE for row in known.deliveries)
     meaning = _("Paid on %(moment)s, %(amount)s.")
-    if told:
+    if ran:
         meaning = _("Paid on %(moment)s, %(amount)s; every receiver has run.")
     step = _("Nothing to do here: if the customer still got nothing, look at what the receivers started.")
     if order.refunded_amount:
         refunded = _("Refunded of it: %(refunded)s.")  # out of the f-string, where xgettext would not find it
         meaning, step = f"{meaning} {refunded}", _("Nothing to do.")
-    return Explanation(meaning % said, step if told else "", "good")
+    return Explanation(meaning % said, step if ran else "", "good")
 
 
 def _withheld(order: Order, said: dict[str, str], known: Known) -> Explanation | None:

@@ -6,7 +6,6 @@ Never shows what its reader may not view, nor more than fifty of a kind; a body 
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from django.db.models import Q
 from django.db.models.functions import Length
 from django.utils.translation import gettext as _
 
@@ -18,9 +17,9 @@ from wechatpay_notify.admin.remarks import translated
 from wechatpay_notify.doctor import diagnose
 from wechatpay_notify.models import Discrepancy, NotificationLog, Order, Refund, SignalDelivery
 
-from . import attempts, headline
+from . import around, attempts, headline
 from .explanation import Explanation, Text, price, quoted, times
-from .known import HEAVY, Known
+from .known import Known
 from .wire import Pane, panes
 from .words import explain
 
@@ -65,10 +64,8 @@ class Story:
 
 def of_order(order: Order, links: Links) -> Story:
     """The whole story of an order, disarmed already."""
-    known = _around(order, links)
-    missing = len(known.logs) > MOST_ROWS
-    logs = sorted(known.logs[:MOST_ROWS], key=lambda row: (row.received_at, row.pk), reverse=True)
-    known.logs = logs = _with_refused(logs, known)
+    known, missing = around.of(order, links)
+    logs = known.logs
     said = attempts.notes(logs, complete=not missing)
     entries = [
         *map(_deed, history.of(order)[-MOST_ROWS:]),
@@ -95,40 +92,6 @@ def _diagnosis(row: NotificationLog) -> Panel | None:
     """What the doctor found out about a refusal."""
     found = [[Cell(plain(str(one.cause))), Cell(plain(str(one.mend)))] for one in diagnose(row)]
     return Panel(title=_("Why it was refused"), columns=[_("cause"), _("what to do")], rows=found) if found else None
-
-
-def _around(order: Order, links: Links) -> Known:
-    known = Known(links=links, orders=[order])
-    known.deliveries = known.read(SignalDelivery.objects.filter(order=order.pk).defer("payload"), MOST_ROWS)
-    known.refunds = known.read(Refund.objects.filter(order=order.pk), MOST_ROWS)
-    for refund in known.refunds:
-        refund.order = order
-    # By number too: money that came before the order was recorded.
-    unexpected = Q(order=order.pk) | Q(order=None, out_trade_no=order.out_trade_no)
-    known.discrepancies = known.read(Discrepancy.objects.filter(unexpected), MOST_ROWS)
-    if links.may_view(NotificationLog):
-        # The notification of a combined payment goes by the combined order's number.
-        numbers = [number for number in (order.out_trade_no, order.combine_out_trade_no) if number]
-        rows = NotificationLog.objects.filter(out_trade_no__in=numbers).defer(*HEAVY)
-        kept = rows.order_by("-verified", "-received_at", "-id")[: MOST_ROWS + 1]
-        known.logs = [disarmed(row) for row in kept]
-    disputed = {row.transaction_id for row in known.logs if row.outcome == "conflict"} - {""}
-    if disputed:
-        known.orders += known.read(Order.objects.filter(transaction_id__in=disputed).exclude(pk=order.pk))
-    return known
-
-
-def _with_refused(logs: list[NotificationLog], known: Known) -> list[NotificationLog]:
-    """Beside the proven ones those that were refused and claim the same notification: v3 hides the order's number."""
-    ids = {row.notification_id for row in logs if row.verified} - {""}
-    if not ids:
-        return logs
-    seen = {row.pk for row in logs}
-    rows = NotificationLog.objects.filter(notification_id__in=ids, verified=False).defer(*HEAVY)
-    # By the id first: in the order of the primary key alone a database might walk the whole table for fifty rows.
-    kept = rows.order_by("notification_id", "-pk")[:MOST_ROWS]
-    refused = [disarmed(row) for row in kept if row.pk not in seen]
-    return sorted([*logs, *refused], key=lambda row: (row.received_at, row.pk), reverse=True)
 
 
 def _milestones(order: Order) -> list[Entry]:

@@ -3,6 +3,7 @@
 Never names what the reader may not view: where a fact cannot be had, the outcome's own hint stands in.
 """
 
+from collections.abc import Mapping
 from datetime import timedelta
 
 from django.utils import timezone
@@ -20,6 +21,7 @@ from .known import Known
 
 PROCESSING = timedelta(seconds=60)
 """Longer than any notification is worked on: WeChat waits five seconds."""
+V2_REFUNDS = {"SUCCESS": Refund.Status.SUCCESS, "CHANGE": Refund.Status.ABNORMAL, "REFUNDCLOSE": Refund.Status.CLOSED}
 
 
 def explain(row: NotificationLog, known: Known | None = None) -> Explanation:
@@ -144,16 +146,30 @@ def refunded(row: NotificationLog, known: Known) -> Explanation | None:
     found = next((one for one in known.refunds if one.out_refund_no == row.out_refund_no), None)
     if found is None:
         return None
+    reported = _reported(row) or found.status
     said = {
         "number": quoted(found.out_refund_no),
         "amount": price(found.amount, found.order.currency),
-        "state": found.get_status_display(),
+        "state": str(Refund.Status(reported).label),
+        "now": str(found.get_status_display()),
     }
-    meaning = _("Refund %(number)s of %(amount)s: %(state)s.") % said
+    meaning = _("Refund %(number)s of %(amount)s: %(state)s.")
+    if reported != found.status:
+        meaning = _("Refund %(number)s of %(amount)s: %(state)s then, %(now)s by now.")
+    meaning = meaning % said
     abnormal = found.status == Refund.Status.ABNORMAL
     step = _("Somebody must act: the bank did not take the money. The refund's page says how.") if abnormal else ""
     step = step or _("Nothing to do.")
     return Explanation(meaning, step, "bad" if abnormal else "quiet", (Cell(said["number"], known.link(found)),))
+
+
+def _reported(row: NotificationLog) -> str:
+    """The status that this notification told of, "" if it cannot be had: the refund may have gone on since."""
+    if row.api_version == NotificationLog.Version.V2:
+        fields = row.resource if isinstance(row.resource, Mapping) else {}
+        return V2_REFUNDS.get(str(fields.get("refund_status")), "")
+    status = row.event_type.rpartition(".")[2]
+    return status if status in Refund.Status else ""
 
 
 def received(row: NotificationLog, known: Known) -> Explanation | None:
