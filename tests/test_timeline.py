@@ -510,6 +510,13 @@ def test_the_timeline_shows_only_what_its_reader_may_view(viewer, post, shipped,
     assert headline(html).startswith("Paid on ")
 
 
+def test_what_its_reader_may_not_view_is_named(viewer, admin_client, post, shipped, order):
+    post(pay())
+    said = headline(order_page(viewer(Order, Refund, Discrepancy)))
+    assert said.endswith("You may not view, and so are not shown: notifications, signal deliveries.")
+    assert "You may not view" not in summary(admin_client)
+
+
 def test_a_reader_of_orders_alone_is_not_told_that_wechat_reported_nothing(viewer, post, unexpected, order):
     post(pay(100))
     assert headline(order_page(viewer(Order))).startswith("No payment is recorded for this order.")

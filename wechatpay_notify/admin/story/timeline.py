@@ -6,6 +6,7 @@ Never shows what its reader may not view, nor more than fifty of a kind; a body 
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from django.db.models import Model
 from django.db.models.functions import Length
 from django.utils.translation import gettext as _
 
@@ -18,13 +19,15 @@ from wechatpay_notify.doctor import diagnose
 from wechatpay_notify.models import Discrepancy, NotificationLog, Order, Refund, SignalDelivery
 
 from . import around, attempts, headline
-from .explanation import Explanation, Text, price, quoted, times
+from .explanation import Explanation, Text, listed, price, quoted, times
 from .known import Known
 from .wire import Pane, panes
 from .words import explain
 
 MOST_BODIES, LARGEST_BODY = 5, 16 * 1024
 """The newest deliveries whose body is shown here, if it has no more bytes; any is shown on its own page."""
+KINDS: tuple[type[Model], ...] = (NotificationLog, SignalDelivery, Refund, Discrepancy)
+"""What an order's page tells of beside the order."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +57,8 @@ class Story:
     """What a page says first, and what it tells of in its order."""
 
     headline: Explanation
+    hidden: str = ""
+    """Which kinds of rows the reader may not view: what is not told is not to be taken for what is not there."""
     diagnosis: Panel | None = None
     """Of a refused notification: what the doctor found."""
     entries: list[Entry] = field(default_factory=list)
@@ -80,7 +85,12 @@ def of_order(order: Order, links: Links) -> Story:
     more = None
     if missing:
         more = Cell(_("all notifications of this number"), links.search(NotificationLog, order.out_trade_no))
-    return Story(headline=headline.of(order, known), entries=entries, more=more)
+    return Story(headline=headline.of(order, known), hidden=_hidden(known), entries=entries, more=more)
+
+
+def _hidden(known: Known) -> str:
+    kinds = [str(kind._meta.verbose_name_plural) for kind in KINDS if not known.sees(kind)]
+    return _("You may not view, and so are not shown: %(kinds)s.") % {"kinds": listed(kinds)} if kinds else ""
 
 
 def of_notification(row: NotificationLog, links: Links) -> Story:
