@@ -106,9 +106,36 @@ def test_a_failing_receiver_is_in_the_first_sentence_with_its_error_and_when_it_
     for seconds in (0, 15, 30):
         at(seconds)
         post(made())
+    due = clock(BEGIN + timedelta(seconds=60))
     assert summary(admin_client).startswith(
-        "Paid, but shop.ship has failed 3 times: KeyError: 'sku'; next attempt in 30 s."
+        "Paid, but shop.ship has failed 3 times: KeyError: 'sku'; "
+        f"next attempt in 30 s, when WeChat sends again at {due}."
     )
+
+
+def test_the_next_attempt_is_the_same_wherever_it_is_told(admin_client, post, shipped, order, at):
+    shipped.failures = [KeyError("sku"), KeyError("sku")]
+    for seconds in (0, 15):
+        at(seconds)
+        post(made())
+    SignalDelivery.objects.update(next_attempt_at=BEGIN)  # long due, and no worker runs
+    said = f"when WeChat sends again at {clock(BEGIN + timedelta(seconds=30))}."
+    html = order_page(admin_client)
+    assert f"next attempt in 15 s, {said}" in headline(html)
+    (receiver,) = [entry for entry in entries_of(html) if "delivery #" in entry]
+    assert f"failed 2 times at the payment: KeyError: 'sku'. Next attempt {said}" in receiver
+    assert any(f"it is tried next {said}" in entry for entry in entries_of(html) if "notification #" in entry)
+    assert f"it is tried next {said}" in headline(page_of(admin_client, NotificationLog.objects.latest("pk")))
+    SignalDelivery.objects.update(next_attempt_at=BEGIN + timedelta(seconds=20))
+    assert f"Next attempt at {clock(BEGIN + timedelta(seconds=20))}." in text_of(order_page(admin_client))
+
+
+def test_no_moment_that_is_over_is_promised(admin_client, post, shipped, order, deferred):
+    post(pay())
+    html = order_page(admin_client)
+    assert "shop.ship is still to be told of the payment: as soon as wechatpay_deliver runs." in text_of(html)
+    said = headline(page_of(admin_client, log()))
+    assert "shop.ship has not been tried yet; it is tried as soon as wechatpay_deliver runs." in said
 
 
 def test_a_receiver_that_was_given_up_is_in_the_first_sentence(admin_client, post, shipped, order):

@@ -11,7 +11,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from wechatpay_notify.models import NotificationLog
+from wechatpay_notify.models import NotificationLog, SignalDelivery
 from wechatpay_notify.outcomes import OUTCOMES
 from wechatpay_notify.protocol import moments
 
@@ -49,6 +49,20 @@ def upcoming(rows: Iterable[NotificationLog]) -> datetime | None:
     now = timezone.now()
     ends = [last for group in _groups(rows) if (last := _last(group)) is not None]
     return min((moment for row in ends for moment in _schedule(row) if moment > now), default=None)
+
+
+def next_try(delivery: SignalDelivery, rows: Iterable[NotificationLog]) -> tuple[datetime | None, str]:
+    """When a receiver is tried again, and the same in words that follow "next attempt".
+
+    By whichever comes first: WeChat's next attempt, which runs whatever is pending, or the worker, once it is due. No
+    moment if there is only the worker left, for which it is due already.
+    """
+    due, sent = delivery.next_attempt_at, upcoming(rows)
+    if due > timezone.now() and (sent is None or due <= sent):
+        return due, _("at %(moment)s") % {"moment": clock(due)}
+    if sent is not None:
+        return sent, _("when WeChat sends again at %(moment)s") % {"moment": clock(sent)}
+    return None, _("as soon as wechatpay_deliver runs")
 
 
 def latest(rows: Iterable[NotificationLog]) -> set[int]:

@@ -126,10 +126,8 @@ def _failure(row: SignalDelivery) -> dict[str, str]:
 
 
 def _next(row: SignalDelivery, known: Known) -> str:
-    """When it is tried again: by WeChat's next attempt, which runs whatever is pending, or by the worker."""
-    now, sent = timezone.now(), attempts.upcoming(known.logs)
-    due = min((moment for moment in (row.next_attempt_at, sent) if moment and moment > now), default=None)
-    return _("in %(span)s") % {"span": span(due - now)} if due else _("as soon as wechatpay_deliver runs")
+    due, said = attempts.next_try(row, known.logs)
+    return _("in %(span)s, %(when)s") % {"span": span(due - timezone.now()), "when": said} if due else said
 
 
 def _reported(order: Order, open_ones: list[Discrepancy], known: Known) -> Explanation | None:

@@ -165,14 +165,14 @@ def _bodies(pks: list[int]) -> dict[int, list[Pane]]:
 
 
 def _delivery(row: SignalDelivery, known: Known) -> Entry:
+    pending = row.status == SignalDelivery.Status.PENDING
     said = {
         "receiver": quoted(row.receiver) or _("no receiver"),
         "what": _subjects().get(row.signal, row.signal),
         "times": times(row.attempts),
         "error": quoted(panels.last_line(row.last_error)) or "-",
-        "moment": moment(row.next_attempt_at),
+        "next": attempts.next_try(row, known.logs)[1] if pending else "",
     }
-    pending = row.status == SignalDelivery.Status.PENDING
     if row.status == SignalDelivery.Status.DONE:
         text = _("%(receiver)s was told of %(what)s and did its part.")
     elif panels.called_off(row):
@@ -182,9 +182,9 @@ def _delivery(row: SignalDelivery, known: Known) -> Entry:
     elif not row.receiver:
         text = _("Nobody was told of %(what)s: no receiver is connected.")
     elif row.attempts:
-        text = _("%(receiver)s failed %(times)s at %(what)s: %(error)s. Next attempt at %(moment)s.")
+        text = _("%(receiver)s failed %(times)s at %(what)s: %(error)s. Next attempt %(next)s.")
     else:
-        text = _("%(receiver)s is still to be told of %(what)s, from %(moment)s on.")
+        text = _("%(receiver)s is still to be told of %(what)s: %(next)s.")
     facts = [_("tried %(times)s") % said] if row.attempts else []
     if row.duration_ms is not None:
         facts.append(_("%(count)d ms") % {"count": row.duration_ms})

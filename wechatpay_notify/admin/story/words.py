@@ -16,6 +16,7 @@ from wechatpay_notify.models import NotificationLog, Order, Refund, SignalDelive
 from wechatpay_notify.outcomes import OUTCOMES
 
 from . import disputed, refused
+from .attempts import next_try
 from .explanation import Explanation, Text, clock, listed, price, quoted, times
 from .known import Known
 
@@ -47,46 +48,48 @@ def confirmed(row: NotificationLog, known: Known) -> Explanation | None:
         return None
     said = {"amount": price(order.amount, order.currency), "number": quoted(order.out_trade_no)}
     meaning = _("The customer's %(amount)s for order %(number)s arrived, and the order is paid.") % said
-    return Explanation(meaning, *_receivers(known), about=(Cell(said["number"], known.link(order)),))
+    return Explanation(meaning, *_receivers(row, known), about=(Cell(said["number"], known.link(order)),))
 
 
-def _receivers(known: Known) -> tuple[str, str]:
+def _receivers(row: NotificationLog, known: Known) -> tuple[str, str]:
     """What is left to do by receivers, and how good that is."""
     if not known.sees(SignalDelivery):
         return "", "good"
     if known.given_up():
-        return _("A receiver was given up: %(failures)s") % {"failures": failures(known.given_up())}, "bad"
+        return _("A receiver was given up: %(failures)s") % {"failures": failures(known.given_up(), row, known)}, "bad"
     if known.unfinished():
-        return _("Receivers still to run: %(failures)s") % {"failures": failures(known.unfinished())}, "warn"
+        return _("Receivers still to run: %(failures)s") % {
+            "failures": failures(known.unfinished(), row, known)
+        }, "warn"
     return _("Every receiver has run. Nothing to do."), "good"
 
 
-def failures(rows: list[SignalDelivery]) -> str:
+def failures(rows: list[SignalDelivery], log: NotificationLog, known: Known) -> str:
     """Which receivers, why and when next."""
-    return " ".join(_failure(row) for row in rows[:3])
+    return " ".join(_failure(row, known.logs or [log]) for row in rows[:3])
 
 
-def _failure(row: SignalDelivery) -> str:
+def _failure(row: SignalDelivery, logs: list[NotificationLog]) -> str:
     said = {
         "receiver": quoted(row.receiver),
         "times": times(row.attempts),
         "error": quoted(last_line(row.last_error)) or "-",
-        "moment": clock(row.next_attempt_at),
+        "next": next_try(row, logs)[1],
     }
     if not row.receiver:
         return _("no receiver is connected.")
     if row.status == SignalDelivery.Status.GAVE_UP:
         return _("%(receiver)s failed %(times)s and is not tried again: %(error)s.") % said
     if not row.attempts:
-        return _("%(receiver)s has not been tried yet; it is due at %(moment)s.") % said
-    return _("%(receiver)s failed %(times)s, last with %(error)s; it is tried next at %(moment)s.") % said
+        return _("%(receiver)s has not been tried yet; it is tried %(next)s.") % said
+    return _("%(receiver)s failed %(times)s, last with %(error)s; it is tried next %(next)s.") % said
 
 
 def receiver_failed(row: NotificationLog, known: Known) -> Explanation | None:
     if not known.deliveries:
         return None
     if known.given_up() or known.unfinished():
-        said = {"failures": failures(known.given_up() + known.unfinished())}
+        said = {"failures": failures(known.given_up() + known.unfinished(), row, known)}
         step = _(
             "A developer mends the receiver; the traceback is at the delivery. Only what failed runs again: at "
             "WeChat's next attempt, or when it is delivered again here."
