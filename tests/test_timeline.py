@@ -357,6 +357,38 @@ def test_attempts_that_never_came_are_named_with_the_time_of_the_outage(admin_cl
     )
 
 
+def test_attempts_that_are_overdue_are_named_though_none_came_since(admin_client, post, unexpected, order, at):
+    at(0)
+    post(made(100))
+    at(190)  # the second is late, but not late enough
+    assert "should have come" not in text_of(order_page(admin_client))
+    at(200)
+    due = [clock(BEGIN + timedelta(seconds=seconds)) for seconds in (15, 30, 60, 240)]
+    html = text_of(order_page(admin_client))
+    assert f"Attempt 2 should have come at {due[0]} and did not: look at the proxy" in html
+    at(430)
+    html = text_of(order_page(admin_client))
+    assert f"Attempts 2–5 should have come between {due[0]} and {due[3]} and did not: look at the proxy" in html
+    assert "(attempt 6 of 16)" in html
+
+
+def test_an_attempt_that_came_and_was_refused_is_not_called_overdue(admin_client, post, unexpected, order, at):
+    at(0)
+    post(made(100))
+    at(15)
+    post(with_header(made(100), "Wechatpay-Serial", CERTIFICATE))
+    at(230)  # the third is late
+    html = text_of(order_page(admin_client))
+    assert f"Attempt 3 should have come at {clock(BEGIN + timedelta(seconds=30))} and did not" in html
+
+
+def test_nothing_is_overdue_of_what_was_answered_with_success(admin_client, post, shipped, order, at):
+    at(0)
+    post(made())
+    at(7200)
+    assert "should have come" not in text_of(order_page(admin_client))
+
+
 def test_the_next_attempt_and_the_last_are_foretold_while_the_answer_was_a_failure(
     admin_client, post, unexpected, order, at
 ):

@@ -5,7 +5,7 @@ Never claims to know: everything here is an estimate from the attempts that were
 
 from collections import defaultdict
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -18,6 +18,8 @@ from wechatpay_notify.protocol import moments
 from .explanation import clock
 
 LAST = len(moments.RETRY_DELAYS)
+GRACE = timedelta(minutes=3)
+"""How late an attempt may be before it is called missing: WeChat's schedule is no promise."""
 
 
 def notes(rows: Iterable[NotificationLog], *, complete: bool = True) -> dict[int, list[str]]:
@@ -40,7 +42,7 @@ def notes(rows: Iterable[NotificationLog], *, complete: bool = True) -> dict[int
             acknowledged = acknowledged or _is_acknowledged(row)
         last = _last(group)
         if last is not None:
-            said[last.pk] += _coming(last)
+            said[last.pk] += [*_overdue(last, taken), *_coming(last)]
     return said
 
 
@@ -115,6 +117,27 @@ def _missing(numbers: list[int], row: NotificationLog) -> list[str]:
     return [text % {"first": numbers[0], "last": numbers[-1], "since": since, "until": until}]
 
 
+def _overdue(row: NotificationLog, taken: set[int]) -> list[str]:
+    """What should have come after the last one, and did not."""
+    late = timezone.now() - GRACE
+    missing = [(n, due) for n, due in _numbered(row) if due < late and n not in taken]
+    if not missing:
+        return []
+    (first, since), (last, until) = missing[0], missing[-1]
+    text = ngettext(
+        "Attempt %(first)d should have come at %(since)s and did not: look at the proxy, or for an outage.",
+        "Attempts %(first)d–%(last)d should have come between %(since)s and %(until)s and did not: look at the proxy, "
+        "or for an outage.",
+        len(missing),
+    )
+    return [text % {"first": first, "last": last, "since": clock(since), "until": clock(until)}]
+
+
+def _numbered(row: NotificationLog) -> list[tuple[int, datetime]]:
+    """The attempts after this one, each with its number."""
+    return list(enumerate(_schedule(row), (row.attempt_estimate or 0) + 1))
+
+
 def _schedule(row: NotificationLog) -> tuple[datetime, ...]:
     """The attempts after this one, if it was answered with a failure."""
     if not row.attempt_estimate or _is_acknowledged(row):
@@ -126,7 +149,7 @@ def _coming(row: NotificationLog) -> list[str]:
     if not row.attempt_estimate or _is_acknowledged(row):
         return []
     schedule, now = moments.schedule(row.attempt_estimate, row.received_at), timezone.now()
-    later = [(number, moment) for number, moment in enumerate(schedule, 1) if moment > now]
+    later = [(number, moment) for number, moment in _numbered(row) if moment > now]
     if not later:
         text = _(
             "WeChat has given up since %(moment)s: process the notification again, or run wechatpay_deliver for what "
