@@ -242,25 +242,26 @@ def test_a_refund_that_was_abnormal_and_succeeded_since_says_both(admin_client, 
     assert said_of(admin_client, success).startswith("Refund R-1 of ￥1.50: refunded. ")
 
 
+def refund_v2(number, status, amount):
+    return PLATFORM.refund_v2("A-1", amount, total=200, transaction_id=TRANSACTION, out_refund_no=number, status=status)
+
+
 def test_v2_refunds_say_what_each_reported_on_both_pages(
     admin_client, post, shipped, order, django_assert_max_num_queries
 ):
     post(pay())
-    refunds = [
-        PLATFORM.refund_v2("A-1", 150, total=200, transaction_id=TRANSACTION, out_refund_no="R-1", status=status)
-        for status in ("CHANGE", "SUCCESS")
-    ]
-    sentences = ["abnormal then, refunded by now.", "refunded."]
-    for signed, sentence in zip(refunds, sentences, strict=True):
-        row = post(signed)
-        if sentence == "refunded.":
-            assert said_of(admin_client, row).startswith(f"Refund R-1 of ￥1.50: {sentence}")
-    for _ in range(8):
-        post(refunds[1])
+    abnormal, success = post(refund_v2("R-1", "CHANGE", 150)), post(refund_v2("R-1", "SUCCESS", 150))
+    sentences = {abnormal.pk: "abnormal then, refunded by now.", success.pk: "refunded."}
+    html = page_of(admin_client, order)
+    for row in (abnormal, success):
+        said = f"Refund R-1 of ￥1.50: {sentences[row.pk]}"
+        assert said_of(admin_client, row).startswith(said)
+        assert said in text_of(html)
+    for number in range(2, 9):
+        post(refund_v2(f"R-{number}", "SUCCESS", 5))
     with django_assert_max_num_queries(18):
-        html = page_of(admin_client, Order.objects.get())
-    for sentence in sentences:
-        assert f"Refund R-1 of ￥1.50: {sentence}" in text_of(html)
+        html = page_of(admin_client, order)
+    assert text_of(html).count("of ￥0.05: refunded.") == 7
 
 
 def test_what_confirms_nothing_says_what_it_announces(admin_client, post):
@@ -409,6 +410,19 @@ def test_a_refusal_says_what_was_wrong_with_this_request(admin_client, post, con
     row = post(refused(outcome))
     assert row.outcome == outcome
     assert sentence in said_of(admin_client, row)
+
+
+@pytest.mark.parametrize(("make", "warned"), [("tampered", True), ("probe", False), ("without", False)])
+def test_processing_a_refused_signature_again_warns_that_altered_bytes_stay_refused(
+    admin_client, post, order, make, warned
+):
+    signed = pay(number="NOBODYS-1")
+    row = post(signed if make == "without" else getattr(signed, make)())
+    selected = {"action": "wechatpay_process", "_selected_action": [row.pk]}
+    page = admin_client.post(url(NotificationLog, "changelist"), selected, follow=True)
+    said = text_of(page.content.decode())
+    assert "The notifications" in said
+    assert ("A body that was altered on its way can never verify" in said) is warned
 
 
 # What is no outcome

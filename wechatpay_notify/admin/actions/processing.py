@@ -37,6 +37,8 @@ from .deed import (
 
 SINCE = timedelta(hours=24)
 """For as long WeChat sends again by itself."""
+FORGED = "signature_invalid"
+"""The outcome of bytes that no configured key verifies, whether a key or the bytes are wrong."""
 MOST_NUMBERS = 500
 """Order numbers in one query."""
 
@@ -81,6 +83,14 @@ class Process(Deed):
         if run and names:
             said = _("As far as one of them finds something new, these receivers will run: %(names)s.")
             sentences.append(said % {"names": plain(joined(names))})
+        if outcomes[label(FORGED),]:
+            sentences.append(
+                _(
+                    "A body that was altered on its way can never verify: as stored it stays refused. The page of the "
+                    "notification says if it was; mend what alters it, and have WeChat's next attempt or a query "
+                    "confirm the payment."
+                )
+            )
         columns = [_("received at"), _("outcome"), _("merchant order number"), _("WeChat transaction")]
         panels = [
             *table(_("How they ended before"), [_("outcome")], outcomes),
