@@ -269,6 +269,29 @@ def test_the_timeline_tells_the_story_the_newest_first(admin_client, post, shipp
 
 
 @pytest.mark.parametrize(
+    ("after", "story", "reported"),
+    [
+        (0.6, ["recorded", "closed", "paid", "unexpected"], False),  # in the second that WeChat's clock names
+        (5.0, ["recorded", "paid", "closed", "unexpected"], True),
+    ],
+)
+def test_an_order_that_was_closed_and_then_paid_tells_it_in_this_order(
+    admin_client, post, unexpected, at, after, story, reported
+):
+    at(-10)
+    order = Order.objects.expect(out_trade_no="A-1", amount=200)
+    at(after)
+    Order.objects.close(order)
+    at(after + 0.3)
+    post(pay(success_time=BEGIN.astimezone(BEIJING).isoformat()))
+    entries = entries_of(order_page(admin_client))[::-1]
+    badges = [entry[len("2026-11-22 19:30:00") :].split()[0] for entry in entries]
+    assert [badge for badge in badges if badge in story] == story
+    (paid,) = [entry for entry in entries if "Paid: ￥2.00" in entry]
+    assert ("reported after the order was closed" in paid) is reported
+
+
+@pytest.mark.parametrize(
     ("by", "said"), [("query", "as WeChat answered when it was asked"), ("bill", "as WeChat's bill")]
 )
 def test_a_payment_that_was_asked_for_says_so(admin_client, post, shipped, order, by, said):

@@ -4,7 +4,7 @@ Never shows what its reader may not view, nor more than fifty of a kind; a body 
 """
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.db.models import Model
 from django.db.models.functions import Length
@@ -26,6 +26,7 @@ from .words import explain
 
 MOST_BODIES, LARGEST_BODY = 5, 16 * 1024
 """The newest deliveries whose body is shown here, if it has no more bytes; any is shown on its own page."""
+SECOND = timedelta(seconds=1)
 KINDS: tuple[type[Model], ...] = (NotificationLog, SignalDelivery, Refund, Discrepancy)
 """What an order's page tells of beside the order."""
 
@@ -114,9 +115,13 @@ def _milestones(order: Order) -> list[Entry]:
             Order.ConfirmedBy.QUERY.value: _("Paid: %(amount)s, as WeChat answered when it was asked."),
             Order.ConfirmedBy.BILL.value: _("Paid: %(amount)s, as WeChat's bill says."),
         }.get(order.confirmed_by, _("Paid: %(amount)s, as WeChat's notification says."))
-        facts = _("WeChat transaction %(transaction)s") % said
-        paid = max(order.paid_at, order.created_at)  # WeChat's clock has whole seconds
-        found.append(Entry(at=paid, badge=Cell(_("paid"), tone="good"), text=text % said, facts=facts))
+        facts = [_("WeChat transaction %(transaction)s") % said]
+        # WeChat's clock has whole seconds: within one, what the shop did came first.
+        closed = [order.closed_at] if order.closed_at and order.closed_at - order.paid_at < SECOND else []
+        paid = max(order.paid_at, order.created_at, *closed)
+        if order.closed_at and order.closed_at > paid:
+            facts.append(_("reported after the order was closed"))
+        found.append(Entry(at=paid, badge=Cell(_("paid"), tone="good"), text=text % said, facts=" · ".join(facts)))
     if order.closed_at:
         text = _("The shop closed the order: it was not to be paid any more.")
         found.append(Entry(at=order.closed_at, badge=Cell(_("closed"), tone="quiet"), text=text))
