@@ -43,6 +43,7 @@ from tests.test_admin import (
 from wechatpay_notify.admin import OrderAdmin
 from wechatpay_notify.delivery import WHOLLY_REFUNDED
 from wechatpay_notify.models import Desk, Discrepancy, NotificationLog, Order, Refund, SignalDelivery
+from wechatpay_notify.replay import process_again
 from wechatpay_notify.testing import OPENID
 
 pytestmark = pytest.mark.django_db
@@ -148,6 +149,26 @@ def test_full_width_digits_find_too(clerk, filled):
     assert found_order(clerk, TRANSACTION.translate({ord("0") + n: 0xFF10 + n for n in range(10)})) == named(PAID)
 
 
+@pytest.mark.parametrize("gap", [" ", "  ", "\u00a0", "\u3000"])
+def test_a_number_in_groups_of_digits_is_found(clerk, filled, gap):
+    groups = gap.join(TRANSACTION[at : at + 4] for at in range(0, len(TRANSACTION), 4))
+    assert found_order(clerk, groups) == named(PAID)
+    assert found_order(clerk, f"交易单号 {groups}") == named(PAID)
+    assert found_order(clerk, f"{PAID}{gap}{TRANSACTION}") == named(PAID)
+
+
+@pytest.mark.parametrize("typed", ["#{}", " # {}", "\uff03{}"])
+def test_a_notification_is_found_by_the_number_that_pages_call_it_by(clerk, filled, typed):
+    row = log(outcome="signature_invalid")
+    response = clerk.get(DESK, {"q": typed.format(row.pk)})
+    assert (response.status_code, response["Location"]) == (302, url(NotificationLog, "change", row.pk))
+    assert panels_of(desk(clerk, "#999999999999999999")) == []
+
+
+def test_a_notifications_own_number_leads_nobody_to_what_they_may_not_view(assistant, filled):
+    assert panels_of(desk(assistant("view_desk"), f"#{log().pk}")) == []
+
+
 def test_an_openid_of_several_orders_lists_them_and_shows_it_nowhere(clerk, filled):
     html = desk(clerk, OPENID)
     for number in (PAID, FAILING, REFUNDED):
@@ -208,6 +229,7 @@ def test_nothing_found_says_what_to_check_next(clerk, filled):
     text = text_of(desk(clerk, "SHOP-9999"))
     for said in ("SHOP-9999", "交易单号", "商户单号", "another merchant", "query the payment", "confirm_payment()"):
         assert said in text
+    assert "Capital and small letters count" in text
     assert "This one is a 交易单号" not in text
     assert "This one is a 交易单号" in text_of(desk(clerk, "4200009999202611220000000001"))
 
@@ -275,7 +297,23 @@ def test_of_each_kind_only_who_may_view_it_is_shown_any(assistant, filled):
     assert panels_of(html) == ["Refunds"]
     assert "You may not view, and so are not shown: Orders," in text_of(html)
     assert [title.partition(" (")[0] for title in panels_of(desk(client))] == ["Abnormal refunds"]
+    for page in (desk(client), html, desk(client, "SHOP-9999")):
+        note = page.index("You may not view, and so are not shown: Orders, Discrepancies, Signal deliveries, Notif")
+        assert note < page.find("wechatpay-panel") or "wechatpay-panel" not in page
+        assert note < page.find('class="wechatpay-advice"') or 'class="wechatpay-advice"' not in page
     assert REFUNDED not in re.sub(r"<[^>]*>", "", re.sub(r"<td.*?</td>", "", html, flags=re.DOTALL))
+
+
+def test_who_may_view_nothing_is_not_told_that_all_is_done(assistant, filled):
+    text = text_of(desk(assistant("view_desk")))
+    assert "Nothing that you may view needs a person." in text
+    assert "Nothing needs a person." not in text
+    assert "You may not view, and so are not shown: Orders, Refunds, Discrepancies," in text
+
+
+def test_who_may_view_everything_is_not_told_of_anything_hidden(clerk, filled):
+    for typed in ("", UNKNOWN, "SHOP-9999"):
+        assert "You may not view" not in text_of(desk(clerk, typed))
 
 
 def test_nothing_of_the_desk_can_be_changed_and_it_has_no_other_page(admin_client, filled):
@@ -293,6 +331,7 @@ def test_the_list_says_what_needs_a_person_and_what_to_do(clerk, filled):
         "Discrepancy: unknown order (1)",
         "Discrepancy: another amount (1)",
         "Discrepancy: a refund contradicts the record (1)",
+        "Receivers that failed and are tried again (1)",
         "Abnormal refunds (1)",
         REFUSED,
     ]
@@ -311,10 +350,22 @@ def test_refusals_are_told_by_cause_and_probes_apart(clerk, filled):
     assert log(outcome="probe")
     html = desk(clerk)
     told = section_of(html, REFUSED)
-    assert "1 probes of WeChat's are not among them" in told
+    assert "1 probe of WeChat's is not among them: it is to be refused." in told
     assert re.search(r"signature_invalid 1 [\d: -]{19} ", told)
     assert "probe 1" not in told
     assert f"{url(NotificationLog, 'changelist')}?outcome=amount_mismatch" in html
+
+
+def test_a_failed_receiver_is_no_refusal_and_neither_is_what_was_processed_again(clerk, filled):
+    NotificationLog.objects.filter(outcome="").update(outcome="receiver_failed", http_status=503)
+    short = log(outcome="amount_mismatch")
+    assert process_again(short).outcome == "amount_mismatch"
+    newest = log(outcome="amount_mismatch")
+    assert newest.replay_of == short.pk
+    told = section_of(desk(clerk), REFUSED)
+    assert "receiver_failed" not in told
+    assert re.search(r"amount_mismatch 1 [\d: -]{19} ", told)
+    assert url(NotificationLog, "change", newest.pk) not in desk(clerk)
 
 
 def test_refusals_of_last_week_are_forgotten(clerk, filled):
@@ -330,6 +381,15 @@ def test_a_receiver_that_gave_up_is_listed_until_it_is_called_off(clerk, filled)
     assert "RuntimeError: no paper" in told
     rows.update(last_error=WHOLLY_REFUNDED)
     assert "gave up" not in text_of(desk(clerk))
+
+
+def test_a_receiver_that_failed_is_listed_at_once(clerk, filled):
+    told = section_of(desk(clerk), "Receivers that failed and are tried again (1)")
+    assert f"shop.ship {FAILING} payment_confirmed 1 RuntimeError: the warehouse knows no {MASKED}" in told
+    rows = SignalDelivery.objects.filter(order=named(FAILING))
+    rows.update(next_attempt_at=timezone.now() - timedelta(minutes=16))
+    assert "Receivers that failed and are tried again" not in text_of(desk(clerk))
+    assert FAILING in section_of(desk(clerk), "Receivers overdue (1)")
 
 
 def test_a_paid_order_that_nobody_was_told_of_is_listed(clerk, client):

@@ -561,3 +561,17 @@ def test_a_host_without_zones_is_answered_too(client, shipped, token, settings):
     pay(client, "A-1")
     said = health(client)
     assert (said["status"], said["today"]["confirmed"], said["last_genuine_seconds"]) == ("ok", 1, 0)
+
+
+def test_what_is_due_leads_to_the_deliveries_that_are_pending(admin_client, client, deferred, shipped):
+    pending = f"{reverse('admin:wechatpay_notify_signaldelivery_changelist')}?status__exact=pending"
+    assert pending not in strip_of(admin_client)
+    pay(client, "SHOP-1")
+    assert f'<a href="{pending}">1 due</a>' in strip_of(admin_client)
+
+
+def test_one_is_told_as_one(admin_client, client, shipped, unexpected):
+    PLATFORM.payment_v3("NONE", 5).post(client, NOTIFY)
+    Discrepancy.objects.update(first_seen=timezone.now() - timedelta(hours=1))
+    assert ">1 open discrepancy<" in strip_of(admin_client)
+    assert ">0 abnormal refunds<" in strip_of(admin_client)

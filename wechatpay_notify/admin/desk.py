@@ -19,6 +19,7 @@ from . import search, todo
 from .disclosure import openids_whole, shown_text
 from .panels import Links
 from .readonly import ReadOnlyAdmin, may_see_openids
+from .remarks import commas
 from .strip import strip
 
 KINDS = (Order, Refund, Discrepancy, SignalDelivery, NotificationLog)
@@ -52,24 +53,28 @@ class DeskAdmin(ReadOnlyAdmin):
 
     def _desk(self, request: HttpRequest, extra_context: Any) -> HttpResponse:
         links = Links(self.admin_site, request)
-        context = strip(links) | {"title": _name(), "panels": todo.panels(links), "at_desk": True}
+        context = strip(links) | {
+            "title": _name(),
+            "panels": todo.panels(links),
+            "at_desk": True,
+            "hidden": _hidden(links),
+        }
         return self._rendered(request, context | (extra_context or {}))
 
     def _result(self, request: HttpRequest, typed: str, extra_context: Any) -> HttpResponse:
         links, found = Links(self.admin_site, request), search.find(typed)
-        url = links.to(found.only_order())
+        url = links.to(search.notification(typed)) or links.to(found.only_order())
         if url:
             return HttpResponseRedirect(url)
         panels = found.panels(links)
         shown = shown_text(typed[: search.MOST_TYPED])
-        hidden = [capfirst(str(model._meta.verbose_name_plural)) for model in KINDS if not links.may_view(model)]
         context = {
             "title": _("Found by %(number)s") % {"number": shown} if panels else _name(),
             "panels": panels,
             "typed": typed if shown == typed else "",
             "advice": [] if panels else search.advice(typed),
             "nothing": "" if panels else _("Nothing was found that has the number %(number)s.") % {"number": shown},
-            "hidden": hidden,
+            "hidden": _hidden(links),
             "at_desk": True,
             "result": True,
         }
@@ -102,6 +107,11 @@ class DeskLabel:
             return _name()
         _to_do.set("")
         return _("%(desk)s (%(amount)s to do)") % {"desk": _name(), "amount": amount}
+
+
+def _hidden(links: Links) -> str:
+    """The kinds that this reader may not view, by name."""
+    return commas(capfirst(str(model._meta.verbose_name_plural)) for model in KINDS if not links.may_view(model))
 
 
 def _name() -> str:

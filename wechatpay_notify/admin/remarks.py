@@ -4,8 +4,9 @@ Never changes what is stored, nor a text that is not the app's own: a traceback,
 """
 
 import re
+from collections.abc import Iterable
 
-from django.utils.translation import gettext, gettext_noop
+from django.utils.translation import gettext, gettext_noop, pgettext
 
 REMARKS = (
     gettext_noop("Not run: the whole payment was refunded before."),
@@ -30,3 +31,8 @@ def _line(line: str) -> str:
         if found:
             return gettext(remark) % found.groupdict()
     return line
+
+
+def commas(names: Iterable[str]) -> str:
+    """`a, b, c`, with the comma of the reader's language."""
+    return pgettext("between the names of a list", ", ").join(names)

@@ -20,6 +20,7 @@ from .refunds import unrecorded_refunds
 
 MOST_TYPED = 300
 """Characters that are looked at: two numbers pasted with their labels have not half as many."""
+MOST_DIGITS = 64
 MOST_NUMBERS = 6
 """Numbers in one pasted text that are looked for."""
 MOST_UNPACKED = 10
@@ -27,6 +28,9 @@ MOST_UNPACKED = 10
 
 _NUMBER = re.compile(r"[A-Za-z0-9_\-|*@]{1,64}")
 """WeChat's alphabets for every kind of number."""
+_GROUPS = re.compile(r"\d+(?:[ \t]+\d+)+")
+"""A number as it is read out or printed: `4200 0000 0020 …`."""
+_OWN_NUMBER = re.compile(r"#\s?(\d{1,18})")
 _MASKED_OPENID = re.compile(r"[\w-]{1,8}\s*(?:…|\.{2,6}|\*{2,})\s*[\w-]{1,8}")
 _TRANSACTION = re.compile(r"4\d{27}")
 
@@ -80,13 +84,27 @@ def find(typed: str) -> Found:
     if not whole:
         return Found()
     pasted = [number for number in numbers_in(whole) if number != whole]
-    found = _find([whole])
+    found, joined = _find([whole]), joined_groups(whole)
+    if not found and joined:
+        found = _find(joined)
     if not found and pasted:
         found = _find(pasted)
     if not found:
         found.notifications = _notifications(unrecorded_refunds([whole, *pasted]))
         _follow(found)
     return found
+
+
+def notification(typed: str) -> NotificationLog | None:
+    """The notification that `#36` is, as the pages call it."""
+    own = _OWN_NUMBER.fullmatch(unicodedata.normalize("NFKC", typed[:MOST_TYPED]).strip())
+    return NotificationLog.objects.filter(pk=int(own[1])).only("pk").first() if own else None
+
+
+def joined_groups(text: str) -> list[str]:
+    """The numbers that stand in groups of digits, without the gaps."""
+    found = (re.sub(r"\s", "", groups) for groups in _GROUPS.findall(unicodedata.normalize("NFKC", text)))
+    return [number for number in found if len(number) <= MOST_DIGITS][:MOST_NUMBERS]
 
 
 def numbers_in(text: str) -> list[str]:
@@ -119,6 +137,7 @@ def advice(typed: str) -> list[str]:
             )
         )
     said += [
+        _("Capital and small letters count: SHOP-1 and shop-1 are two numbers."),
         _(
             "Was it paid at another merchant? The receipt says to whom (收款方, 商户全称): compare the name, and the "
             "merchant number on the merchant platform with the one of your orders."

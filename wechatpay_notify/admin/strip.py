@@ -11,6 +11,7 @@ from typing import Any
 from django.db.models import Model
 from django.utils.timesince import timesince
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from wechatpay_notify.health import chart, days, figures, keys, verdict
 from wechatpay_notify.health.figures import Figures
@@ -19,6 +20,7 @@ from wechatpay_notify.outcomes import label
 
 from .disclosure import plain
 from .panels import Cell, Links
+from .remarks import commas
 
 MINUTE = 60
 
@@ -114,7 +116,7 @@ def _causes(text: str, count: int, causes: dict[str, int], tone: str) -> Iterabl
 
 def _codes(causes: dict[str, int]) -> str:
     """Outcomes as they are everywhere, with their counts."""
-    return ", ".join(f"{label(code)}: {_number(count, days.CAP)}" for code, count in causes.items())
+    return commas(f"{label(code)}: {_number(count, days.CAP)}" for code, count in causes.items())
 
 
 def _answers(measured: Figures) -> Card:
@@ -139,13 +141,16 @@ def _deliveries(measured: Figures, links: Links) -> Card:
         Cell(gave_up, _listed(links, SignalDelivery, status__exact="gave_up"), tone="bad" if measured.gave_up else "")
     )
     due = _("%(count)s due") % {"count": _number(measured.due, figures.MOST_COUNTED)}
-    return Card(title=_("Deliveries to receivers"), main=Cell(due), lines=lines)
+    pending = _listed(links, SignalDelivery, status__exact="pending") if measured.due else ""
+    return Card(title=_("Deliveries to receivers"), main=Cell(due, pending), lines=lines)
 
 
 def _open(measured: Figures, links: Links) -> Card:
     count, refunds = measured.open_discrepancies, measured.abnormal_refunds
-    open_ones = _("%(count)s open discrepancies") % {"count": _number(count, figures.MOST_COUNTED)}
-    abnormal = _("%(count)s abnormal refunds") % {"count": _number(refunds, figures.MOST_COUNTED)}
+    open_ones = ngettext("%(count)s open discrepancy", "%(count)s open discrepancies", count)
+    open_ones %= {"count": _number(count, figures.MOST_COUNTED)}
+    abnormal = ngettext("%(count)s abnormal refund", "%(count)s abnormal refunds", refunds)
+    abnormal %= {"count": _number(refunds, figures.MOST_COUNTED)}
     return Card(
         title=_("Money to look at"),
         main=Cell(open_ones, _listed(links, Discrepancy, state="open"), tone="bad" if count else ""),

@@ -13,7 +13,7 @@ from django.db.models import BooleanField, ExpressionWrapper, Model, Q
 from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, ngettext
 
 from wechatpay_notify.delivery import WHOLLY_REFUNDED
 from wechatpay_notify.health.days import by_outcome
@@ -33,8 +33,9 @@ GLANCED_AT = 1_000
 LATE = timedelta(minutes=15)
 """A worker looks every second, a sweeper every minute, WeChat's first retries come within ten minutes."""
 WEEK = timedelta(days=7)
-NO_REFUSAL = ("busy", "probe")
-"""Answered with a failure, and nothing to do: the next attempt heals it, or WeChat tried whether we look."""
+NO_REFUSAL = ("busy", "probe", "receiver_failed", "no_receiver")
+"""Answered with a failure, and nothing to do: the next attempt heals it, WeChat tried whether we look, or it is a
+delivery that is to be mended, which is listed itself for as long as it is not done."""
 
 _logger = logging.getLogger("wechatpay_notify")
 
@@ -142,6 +143,11 @@ _OVERDUE = gettext_lazy(
     "Due for more than fifteen minutes, and nobody has run it. Start manage.py wechatpay_deliver --loop, or the task "
     "engine that DELIVERY wakes. With inline delivery and no worker, WeChat's next attempt runs it."
 )
+_RETRIED = gettext_lazy(
+    "The receiver failed, so what it should do for the customer is not done yet. It is tried again by itself, by the "
+    "worker or with WeChat's next attempt, until it succeeds or is given up. The last error says why; if it is urgent, "
+    "do it by hand."
+)
 _WAITING = gettext_lazy(
     "Tried by nobody for more than fifteen minutes: the receiver is not connected any more, was renamed, or a refund "
     "waits for its payment to be reported. Connect the receiver under its old name, or query the payment."
@@ -152,18 +158,21 @@ def _deliveries(links: Links) -> Iterable[Panel]:
     late = timezone.now() - LATE
     rows = SignalDelivery.objects.filter(status=SignalDelivery.Status.PENDING).order_by("next_attempt_at")
     pending = rows.values_list("pk", "receiver", "attempts", "next_attempt_at", "created_at")[:GLANCED_AT]
-    nobody, overdue, waiting = [], [], []
+    nobody, overdue, retried, waiting = [], [], [], []
     for pk, receiver, attempts, due, created in pending:
         if not receiver:
             nobody.append(pk)
         elif due < late:
             overdue.append(pk)
-        elif not attempts and created < late:
+        elif attempts:
+            retried.append(pk)
+        elif created < late:
             waiting.append(pk)
     for title, note, pks, status in (
         (_("Paid, and no receiver is connected"), _NOBODY, nobody, "pending"),
         (_("Receivers that gave up"), _GAVE_UP, _given_up(), "gave_up"),
         (_("Receivers overdue"), _OVERDUE, overdue, "pending"),
+        (_("Receivers that failed and are tried again"), _RETRIED, retried, "pending"),
         (_("Receivers that wait"), _WAITING, waiting, "pending"),
     ):
         if pks:
@@ -213,24 +222,27 @@ def _refunds(links: Links) -> Iterable[Panel]:
 
 
 def _refusals(links: Links) -> Iterable[Panel]:
-    rows = NotificationLog.objects.filter(received_at__gte=timezone.now() - WEEK)
+    # What was processed again by hand is no request of its own.
+    rows = NotificationLog.objects.filter(received_at__gte=timezone.now() - WEEK, replay_of=None)
     refused = [code for code, outcome in OUTCOMES.items() if outcome.word and code not in NO_REFUSAL]
     counts = by_outcome(rows, [*refused, "probe"], MOST + 1)
     probes = counts.pop("probe", 0)
     if counts:
-        apart = _("%(count)s probes of WeChat's are not among them: they are to be refused.") % {
-            "count": counted(probes)
-        }
+        apart = ngettext(
+            "%(count)s probe of WeChat's is not among them: it is to be refused.",
+            "%(count)s probes of WeChat's are not among them: they are to be refused.",
+            probes,
+        )
         yield Panel(
             title=_("Refused in the last seven days, by cause"),
-            note=apart if probes else "",
+            note=apart % {"count": counted(probes)} if probes else "",
             columns=[_("cause"), _("how many"), _("newest"), _("what to do")],
             rows=[_refusal(code, number, links) for code, number in counts.items()],
         )
 
 
 def _refusal(code: str, number: int, links: Links) -> list[Cell]:
-    rows = NotificationLog.objects.filter(outcome=code).only("outcome", "received_at", "http_status")
+    rows = NotificationLog.objects.filter(outcome=code, replay_of=None).only("outcome", "received_at", "http_status")
     newest = rows.order_by("-received_at", "-id").first() or NotificationLog(outcome=code)  # pruned meanwhile
     return [
         Cell(label(code), links.listed(NotificationLog, outcome=code), whole=True),
