@@ -67,6 +67,10 @@ def staff(django_user_model):
     return make
 
 
+UNKNOWN_TO_ALL = "SHOP-1007"
+"""An order that was never paid."""
+
+
 def deed_url(model, name):
     return url(model, "deed", name)
 
@@ -221,7 +225,7 @@ def test_what_failed_is_delivered_again(admin_client, filled, shipped):
     assert "shop.ship payment_confirmed 1" in page
     assert "it is done already" in page
     result = said(do(admin_client, SignalDelivery, "deliver", row, reason="warehouse mended"))
-    assert "It is through." in result
+    assert "Done: 1 of 1 succeeded." in result
     assert "done 1" in result
     assert shipped.calls[-1]["order"].out_trade_no == FAILING
     row.refresh_from_db()
@@ -240,13 +244,43 @@ def test_an_order_has_what_failed_of_it_delivered_again(admin_client, filled, sh
     assert failing().status == "done"
 
 
-def test_what_fails_again_is_linked(admin_client, filled, shipped):
+def test_what_fails_again_is_linked_with_its_error(admin_client, filled, shipped):
     shipped.failures = [RuntimeError("still broken")]
     row = failing()
     result = do(admin_client, SignalDelivery, "deliver", row)
+    assert "Done: 0 of 1 succeeded." in said(result)
     assert "failed again 1" in said(result)
+    assert "shop.ship RuntimeError: still broken" in said(result)
     assert url(SignalDelivery, "change", row.pk) in result.content.decode()
     assert "still broken" in page_of(admin_client, row)
+
+
+def test_the_result_leads_back_to_the_one_row_and_its_order(admin_client, filled, shipped, staff):
+    row, order = failing(), Order.objects.get(out_trade_no=FAILING)
+    back = f'<a class="closelink" href="{url(Order, "change", order.pk)}">Back to {FAILING}</a>'
+    page = admin_client.get(deed_url(Order, "deliver"), {"pk": order.pk})
+    assert back in send(admin_client, Order, "deliver", page).content.decode()
+    assert back in do(admin_client, SignalDelivery, "force", row, reason="again").content.decode()
+    both = do(admin_client, SignalDelivery, "force", row, done(), reason="again").content.decode()
+    assert "Back to SHOP" not in text_of(both)
+    blind = staff("force_signaldelivery", "view_signaldelivery")
+    result = do(blind, SignalDelivery, "force", row, reason="again")
+    assert FAILING not in said(result)
+    assert "Back to payment_confirmed" in said(result)
+
+
+def test_what_was_passed_over_is_no_success(admin_client, filled, shipped):
+    page = select(admin_client, SignalDelivery, "force", done())
+    send(admin_client, SignalDelivery, "force", page, reason="lost")
+    assert "Done: 0 of 1 succeeded." in said(send(admin_client, SignalDelivery, "force", page, reason="lost"))
+
+
+def test_an_order_of_which_nothing_is_to_be_delivered_has_no_button_for_it(admin_client, filled, shipped):
+    for number, offered in ((PAID, False), (FAILING, True), (UNKNOWN_TO_ALL, False)):
+        page = page_of(admin_client, Order.objects.get(out_trade_no=number))
+        assert (deed_url(Order, "deliver") in page) is offered
+    SignalDelivery.objects.filter(order__out_trade_no=FAILING).update(status="gave_up")
+    assert deed_url(Order, "deliver") in page_of(admin_client, Order.objects.get(out_trade_no=FAILING))
 
 
 def test_what_was_called_off_is_not_run(admin_client, filled, shipped):
@@ -305,12 +339,14 @@ def test_a_notification_is_processed_again_after_the_order_was_mended(admin_clie
     assert order.status == "paid"
     assert NotificationLog.objects.get(replay_of=row.pk).outcome == "confirmed"
     assert history(row) == history(order) == [("admin", "Process again: confirmed. price mended")]
+    assert f"Notification #{row.pk}" in LogEntry.objects.values_list("object_repr", flat=True)
 
 
 def test_what_is_refused_again_is_linked(admin_client, filled):
     row = log(out_trade_no=SHORT)
     result = do(admin_client, NotificationLog, "process", row)
     assert "amount_mismatch 1" in said(result)
+    assert "amount_mismatch: paid 1 CNY, ordered 1000 CNY" in said(result)
     again = NotificationLog.objects.get(replay_of=row.pk)
     assert url(NotificationLog, "change", again.pk) in result.content.decode()
 
@@ -341,7 +377,14 @@ def test_what_was_refused_since_a_moment_is_verified_again(admin_client, filled,
     assert "Time zone: Asia/Shanghai." in text_of(question)
     page = admin_client.get(deed_url(NotificationLog, "reverify"), {"since": asked})
     assert "1 notification, 1 order." in said(page)
-    assert "confirmed 1" in said(send(admin_client, NotificationLog, "reverify", page))
+    since = f"Refused since {asked.replace('T', ' ')}:00."
+    assert since in said(page)
+    result = said(send(admin_client, NotificationLog, "reverify", page, reason="price mended"))
+    assert "confirmed 1" in result
+    assert since in result
+    assert history(refused) == [
+        ("admin", f"Verify again what was refused since …: confirmed. {since} price mended"),
+    ]
     assert Order.objects.get(out_trade_no=SHORT).status == "paid"
 
 

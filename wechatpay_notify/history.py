@@ -11,6 +11,8 @@ from typing import Any
 from django.apps import apps
 from django.db.models import Model, Q, QuerySet
 from django.utils import timezone
+from django.utils.text import capfirst
+from django.utils.translation import gettext as _
 
 from .conf import conf
 from .log import warn
@@ -49,13 +51,20 @@ def record(user_id: int, rows: Iterable[Model], message: str) -> None:
             user_id=user_id,
             content_type_id=_type_of(type(row)),
             object_id=str(row.pk),
-            object_repr=str(row)[:200],
+            object_repr=named(row)[:200],
             action_flag=CHANGE,
             # Django would read a text that begins with a bracket as its own structured message.
             change_message=f" {message}" if message.startswith("[") else message,
         )
         for row in rows
     )
+
+
+def named(row: Model) -> str:
+    """What the row is called in lists of entries: a notification's number alone would not say what it is."""
+    if isinstance(row, NotificationLog):
+        return capfirst(_("notification #%(number)d") % {"number": row.pk})
+    return str(row)
 
 
 def about(row: NotificationLog | SignalDelivery | Discrepancy | Refund) -> list[Model]:

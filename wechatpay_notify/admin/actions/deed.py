@@ -20,6 +20,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from wechatpay_notify.admin.panels import Cell, Links, Panel
+from wechatpay_notify.admin.remarks import commas
+from wechatpay_notify.history import named
 from wechatpay_notify.log import logger
 
 if TYPE_CHECKING:
@@ -73,6 +75,8 @@ class Errand:
     pks: list[int]
     """Of what is left to do."""
     total: int
+    which: str = ""
+    """How its rows were found, in a sentence; "" where they were selected."""
     at: float = field(default_factory=time.time)
     """When the confirmation page was made, in Unix seconds."""
     reason: str = ""
@@ -92,8 +96,8 @@ class Errand:
         return errand
 
     def noted(self, said: str) -> str:
-        """What goes into the history: what was done, and why."""
-        return f"{said} {self.reason}".strip()
+        """What goes into the history: what was done, to which rows, and why."""
+        return " ".join(text for text in (said, self.which, self.reason) if text)
 
     def run(self, deed: "Deed", *, rows: int, seconds: float) -> None:
         """Do the next ones: so many at most, none begun later than that."""
@@ -125,6 +129,8 @@ class Deed:
     warning: ClassVar[Text] = ""
     needs_reason: ClassVar[bool] = False
     words: ClassVar[dict[str, Text]] = {}
+    passed_over: ClassVar[frozenset[str]] = frozenset({"skipped"})
+    """Those of the `words` that mean neither success nor failure."""
     looks_at: ClassVar[Any] = None
     """The model that `Ended.look_at` is of; None for the admin's own."""
 
@@ -143,6 +149,14 @@ class Deed:
     def found(self, form: Any) -> list[int]:
         """Primary keys of what the answer to `question` finds. Raises TooMany."""
         raise NotImplementedError
+
+    def which(self, form: Any) -> str:
+        """A sentence for what was answered to `question`."""
+        return ""
+
+    def failure(self, row: Any) -> tuple[Text, str]:
+        """What a disarmed row to look at is called, and what went wrong with it."""
+        return named(row), ""
 
     def chosen(self, rows: QuerySet[Any]) -> list[int]:
         """Primary keys of what was selected. Raises TooMany."""
@@ -175,10 +189,15 @@ def counted_orders(count: int) -> str:
     return ngettext("%(count)d order", "%(count)d orders", count) % {"count": count}
 
 
+def sentence(*counts: str) -> str:
+    """`1 delivery, 1 order.`"""
+    return _("%(counts)s.") % {"counts": commas(counts)}
+
+
 def joined(names: Iterable[str]) -> str:
     """`a, b and c`."""
     *several, last = sorted(set(names)) or [""]
-    return _("%(several)s and %(last)s") % {"several": ", ".join(several), "last": last} if several else last
+    return _("%(several)s and %(last)s") % {"several": commas(several), "last": last} if several else last
 
 
 def table(title: Text, columns: Sequence[Text], counted: Mapping[Any, int]) -> list[Panel]:

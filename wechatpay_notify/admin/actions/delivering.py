@@ -5,6 +5,7 @@ Never runs what was called off because the money went back.
 
 from collections import Counter
 from datetime import UTC, datetime
+from typing import Any
 
 from django.db.models import QuerySet
 from django.utils.translation import gettext as _
@@ -17,7 +18,7 @@ from wechatpay_notify.delivery.again import deliver_again, eligible
 from wechatpay_notify.delivery.outbox import receiver, sequence
 from wechatpay_notify.models import SignalDelivery
 
-from .deed import MOST_LISTED, Deed, Ended, Errand, Plan, counted_orders, joined, listed, not_done, table
+from .deed import MOST_LISTED, Deed, Ended, Errand, Plan, counted_orders, joined, listed, not_done, sentence, table
 
 WORST_FIRST = ("gave_up", "failed", "waiting", "done", "gone")
 TO_LOOK_AT = frozenset(WORST_FIRST[:3])
@@ -40,6 +41,7 @@ class Deliver(Deed):
         "gone": gettext_lazy("not necessary any more, or in hand elsewhere"),
         "skipped": gettext_lazy("skipped: changed since you confirmed"),
     }
+    passed_over = frozenset({"skipped", "gone"})
     looks_at = SignalDelivery
     force = False
 
@@ -57,7 +59,7 @@ class Deliver(Deed):
         receivers = Counter((plain(row.receiver) or _("no receiver"), plain(row.signal)) for row in run)
         orders = {row.order_id for row in run} - {None}
         count = ngettext("%(count)d delivery", "%(count)d deliveries", len(run)) % {"count": len(run)}
-        sentences = [f"{count}, {counted_orders(len(orders))}."]
+        sentences = [sentence(count, counted_orders(len(orders)))]
         if run:
             names = {"names": joined(name for name, _signal in receivers)}
             sentences.append(_("These receivers will run: %(names)s.") % names)
@@ -67,6 +69,9 @@ class Deliver(Deed):
             *listed(_("The deliveries"), _columns(), [_cells(row, links) for row in run[:MOST_LISTED]], len(run)),
         ]
         return Plan([row.pk for row in run], sentences, panels)
+
+    def failure(self, row: SignalDelivery) -> tuple[str, str]:
+        return row.receiver or _("no receiver"), last_line(row.last_error)
 
     def why_not(self, row: SignalDelivery) -> str:
         if called_off(row):
@@ -117,8 +122,8 @@ class DeliverOrder(Deliver):
         "done stays done."
     )
 
-    def offered(self, row: object) -> bool:
-        return True
+    def offered(self, row: Any) -> bool:
+        return eligible(self.deliveries([row.pk]), force=False).exists()
 
     def deliveries(self, pks: list[int]) -> QuerySet[SignalDelivery]:
         return SignalDelivery.objects.filter(order__in=pks)

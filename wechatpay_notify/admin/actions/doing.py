@@ -18,8 +18,12 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.text import capfirst
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
-from wechatpay_notify.admin.panels import Cell, Links
+from wechatpay_notify import history
+from wechatpay_notify.admin.disclosure import disarmed, plain
+from wechatpay_notify.admin.panels import Cell, Links, Panel
+from wechatpay_notify.models import Order
 
 from .deed import MOST_AT_ONCE, MOST_REASON, Deed, Errand, TooMany
 
@@ -32,6 +36,8 @@ BATCH_ROWS = 50
 BATCH_SECONDS = 2.0
 """A page comes back after so much; a receiver that was begun is waited for, however long it takes."""
 MOST_LINKED = 50
+MOST_BACK = 4
+_WHY = gettext_lazy("Please say why: the reason is kept in the history.")
 
 
 def as_actions(*deeds: Deed) -> list[Callable[..., Any]]:
@@ -119,9 +125,12 @@ class Doing(_ModelAdmin):
             form.add_error(None, str(too_many))  # type: ignore[union-attr]
             return self._page(request, deed, "question.html", {"form": form})
         rows = self.get_queryset(request).filter(pk__in=pks)
-        return self.confirm(request, deed, rows) or HttpResponseRedirect(self._list())
+        which = "" if form is None else deed.which(form)
+        return self.confirm(request, deed, rows, which=which) or HttpResponseRedirect(self._list())
 
-    def confirm(self, request: HttpRequest, deed: Deed, rows: QuerySet[Any], error: str = "") -> HttpResponse | None:
+    def confirm(
+        self, request: HttpRequest, deed: Deed, rows: QuerySet[Any], error: str = "", which: str = ""
+    ) -> HttpResponse | None:
         """The confirmation page for these rows; None, with a message to the user, when they are too many."""
         try:
             chosen = deed.chosen(rows)
@@ -136,6 +145,7 @@ class Doing(_ModelAdmin):
             chosen=chosen,
             pks=plan.pks,
             total=len(plan.pks),
+            which=which,
         )
         context = {"errand": errand, "plan": plan, "panels": plan.panels, "error": error, "most_reason": MOST_REASON}
         return self._page(request, deed, "confirm.html", context)
@@ -151,25 +161,41 @@ class Doing(_ModelAdmin):
             errand.reason = " ".join(request.POST.get("reason", "").split())[:MOST_REASON]
             if deed.needs_reason and not errand.reason:
                 rows = self.get_queryset(request).filter(pk__in=errand.chosen)
-                again = self.confirm(request, deed, rows, _("Please say why: the reason is kept in the history."))
+                again = self.confirm(request, deed, rows, str(_WHY), errand.which)
                 return again or HttpResponseRedirect(self._list())
             made = deed.download(request, errand)
             if made is not None:
                 return made
-            errand.chosen = []
+            errand.chosen = errand.chosen if len(errand.chosen) == 1 else []  # which the result leads back to
         errand.run(deed, rows=BATCH_ROWS, seconds=BATCH_SECONDS)
         return self._page(request, deed, "progress.html", self._progress(request, deed, errand))
 
     def _progress(self, request: HttpRequest, deed: Deed, errand: Errand) -> dict[str, Any]:
         links = Links(self.admin_site, request)
         failed = (deed.looks_at or self.model)._default_manager.in_bulk(errand.failed[-MOST_LINKED:])
+        told = [(links.to(row), *deed.failure(disarmed(row))) for _pk, row in sorted(failed.items())]
+        passed_over = sum(count for code, count in errand.tally.items() if code in deed.passed_over)
         return {
             "errand": errand,
             "ended": [(deed.word(code), count) for code, count in errand.tally.items()],
             "so_far": errand.total - len(errand.pks),
-            "failed": [Cell(f"#{pk}", links.to(row)) for pk, row in sorted(failed.items())],
+            "succeeded": sum(errand.tally.values()) - passed_over - len(errand.failed),
+            "failed": Panel(
+                title=_("Look at these"),
+                note=_("They did not succeed. What went wrong stands beside each, and on its own page in full."),
+                columns=[_("which one"), _("what went wrong")],
+                rows=[[Cell(name, url), Cell(error)] for url, name, error in told],
+            ),
             "more_failed": max(0, len(errand.failed) - MOST_LINKED),
+            "back": [] if errand.pks else self._back(errand, links),
         }
+
+    def _back(self, errand: Errand, links: Links) -> list[Cell]:
+        """The one row that it was asked for, and its orders."""
+        row = self.model._default_manager.filter(pk__in=errand.chosen).first()
+        rows = [] if row is None else [row] if isinstance(row, Order) else history.about(row)[:MOST_BACK]
+        cells = [Cell(_("Back to %(row)s") % {"row": plain(history.named(row))}, links.to(row)) for row in rows]
+        return [cell for cell in cells if cell.url]
 
     def _page(self, request: HttpRequest, deed: Deed, template: str, context: dict[str, Any]) -> HttpResponse:
         common = {

@@ -59,6 +59,9 @@ class Process(Deed):
 
     words = {"skipped": gettext_lazy("skipped: it cannot be processed again")}
 
+    def failure(self, row: NotificationLog) -> tuple[str, str]:
+        return history.named(row), f"{outcome_label(row)}: {row.detail}" if row.detail else outcome_label(row)
+
     def plan(self, pks: list[int], links: Links) -> Plan:
         run: list[int] = []
         cells: list[list[Cell]] = []
@@ -119,6 +122,9 @@ class Reverify(Process):
     def question(self, request: HttpRequest) -> "SinceForm":
         since = timezone.localtime(timezone.now() - SINCE)
         return SinceForm(request.GET if "since" in request.GET else None, initial={"since": since})
+
+    def which(self, form: Any) -> str:
+        return _("Refused since %(moment)s.") % {"moment": moment(form.cleaned_data["since"])}
 
     def found(self, form: Any) -> list[int]:
         pks = list(replay.refused_since(form.cleaned_data["since"]).values_list("pk", flat=True)[: MOST_AT_ONCE + 1])

@@ -13,7 +13,7 @@ from wechatpay_notify.admin.disclosure import disarmed, money
 from wechatpay_notify.admin.panels import Cell, Links
 from wechatpay_notify.models import Discrepancy
 
-from .deed import MOST_LISTED, Deed, Ended, Errand, Plan, listed, not_done
+from .deed import MOST_LISTED, Deed, Ended, Errand, Plan, listed, not_done, sentence
 
 
 class Resolve(Deed):
@@ -26,6 +26,8 @@ class Resolve(Deed):
     )
     needs_reason = True
     words = {"resolved": gettext_lazy("resolved"), "before": gettext_lazy("skipped: resolved meanwhile")}
+
+    passed_over = frozenset({"before"})
 
     def offered(self, row: Discrepancy) -> bool:
         return row.resolved_at is None
@@ -46,7 +48,7 @@ class Resolve(Deed):
         columns = [_("merchant order number"), _("reason"), _("amount reported"), _("WeChat transaction")]
         resolved = Counter((_("it is resolved already"),) for row in rows if row.resolved_at is not None)
         panels = [*listed(_("The discrepancies"), columns, cells, len(still)), *not_done(resolved)]
-        return Plan([row.pk for row in still], [f"{count}."], panels)
+        return Plan([row.pk for row in still], [sentence(count)], panels)
 
     def do(self, pk: int, errand: Errand) -> Ended:
         row = Discrepancy.objects.select_related("order").get(pk=pk)
