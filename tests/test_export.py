@@ -58,9 +58,22 @@ def exported(client, model, *rows):
 def test_a_list_is_exported_with_all_its_numbers(admin_client, filled, model):
     rows = list(model.objects.order_by("-pk"))
     found = exported(admin_client, model, *rows)
-    assert [list(row) for row in found] == [COLUMNS[model].split()] * len(rows)
+    named = [name.removesuffix("_minor_unit") for name in found[0]]
+    assert [list(row) for row in found] == [list(found[0])] * len(rows)
+    assert named == COLUMNS[model].split()
     for name in set(COLUMNS[model].split()) & {"id", "out_trade_no", "transaction_id", "out_refund_no", "status"}:
         assert {row[name] for row in found} == {str(getattr(row, name) or "") for row in rows}
+
+
+def test_a_column_of_money_names_its_unit(admin_client, filled):
+    (row,) = exported(admin_client, Order, Order.objects.get(out_trade_no=PAID))
+    assert [row[f"{name}_minor_unit"] for name in ("amount", "refunded_amount", "payer_total")] == ["1234", "0", "1234"]
+
+
+def test_what_is_not_tried_again_has_no_next_attempt(admin_client, filled):
+    found = exported(admin_client, SignalDelivery, *SignalDelivery.objects.all())
+    assert {row["status"] for row in found} == {"done", "pending"}
+    assert all(bool(row["next_attempt_at"]) is (row["status"] == "pending") for row in found)
 
 
 def test_the_file_is_one_that_is_downloaded(admin_client, filled):
@@ -219,6 +232,21 @@ def test_each_kind_of_notification_becomes_a_test_that_passes(admin_client, sent
         (tmp_path / f"test_{number}.py").write_text(fixture_of(admin_client, sent(kind)))
     run = run_pytest(tmp_path)
     assert f"{len(SENT)} passed" in run.stdout, run.stdout + run.stderr
+
+
+def test_a_test_from_a_wrong_amount_meets_the_wrong_amount_again(admin_client, client, connect, tmp_path):
+    connect(signals.payment_confirmed)
+    for number, mended in (("SHOP-1", False), ("SHOP-2", True)):
+        Order.objects.expect(out_trade_no=number, amount=1000)
+        PLATFORM.payment_v3(number, 1).post(client, NOTIFY)
+        if mended:
+            Order.objects.filter(out_trade_no=number).update(amount=1)
+        text = fixture_of(admin_client, log())
+        assert "'amount': 1000" in text
+        assert "assert stored.outcome == 'amount_mismatch'" in text
+        (tmp_path / f"test_{number[-1]}.py").write_text(text)
+    run = run_pytest(tmp_path)
+    assert "2 passed" in run.stdout, run.stdout + run.stderr
 
 
 def test_a_test_from_a_notification_fails_where_the_shop_is_broken(admin_client, sent, tmp_path):

@@ -54,6 +54,8 @@ COLUMNS: dict[type[Model], str] = {
     """,
 }
 """The columns of each file, in the order of the list's."""
+MINOR_UNIT = {name: f"{name}_minor_unit" for name in ("amount", "refunded_amount", "payer_total", "expected_amount")}
+"""What columns of money are called in a file: fen, or the like of another currency."""
 HEAVY = {NotificationLog: ("body", "headers", "resource"), SignalDelivery: ("payload",)}
 _FORMULA = re.compile(r"(?:^|(?<=[;\t\r\n]))(?=\s*[=+\-@\uff1d\uff0b\uff0d\uff20]|[\t\r])")
 """Where a spreadsheet would begin a formula: a cell's beginning, and what it may take for one's where commas do not
@@ -111,7 +113,7 @@ class Export(Deed):
     def lines(self, pks: list[int], *, whole: bool) -> Iterator[str]:
         """The file, line by line; with openids `whole` or masked."""
         writer = csv.writer(_Echo(), quoting=csv.QUOTE_ALL)
-        yield BOM + writer.writerow(self.columns)
+        yield BOM + writer.writerow([MINOR_UNIT.get(name, name) for name in self.columns])
         rows = self.model._default_manager.defer(*HEAVY.get(self.model, ()))
         if "order.out_trade_no" in self.columns:
             rows = rows.select_related("order")
@@ -135,6 +137,8 @@ def _shown(row: Any, name: str, *, whole: bool) -> str:
     value: Any = None if row is None else getattr(row, column)
     if column == "last_error":
         value = last_line(value)
+    if column == "next_attempt_at" and row.status != SignalDelivery.Status.PENDING:
+        value = None  # there is none
     if isinstance(value, datetime):
         return moment(value)
     if not isinstance(value, str):

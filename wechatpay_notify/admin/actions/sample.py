@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 from wechatpay_notify.admin.disclosure import replaced_json
-from wechatpay_notify.models import NotificationLog
+from wechatpay_notify.models import Discrepancy, NotificationLog, Order
 from wechatpay_notify.protocol.errors import NotificationError
 from wechatpay_notify.protocol.flatxml import parse_xml
 from wechatpay_notify.protocol.results import PAID, read, storable
@@ -68,6 +68,7 @@ PAID_BEFORE = """    paid = {{"status": "paid", "transaction_id": {transaction_i
     Order.objects.filter(out_trade_no={out_trade_no}).update(**paid)
 """
 IS_PAID = '    assert {{order.status for order in Order.objects.all()}} == {{"paid"}}, stored.detail\n'
+IS_AS_DECIDED = "    assert stored.outcome == {outcome}, stored.detail\n"
 IS_REFUNDED = "    assert Refund.objects.get(out_refund_no={out_refund_no}).status == {refund_status}, stored.detail\n"
 
 
@@ -77,6 +78,9 @@ def source(row: NotificationLog) -> str:
     results = _results(row, said)
     refund = next((result for result in results if isinstance(result, RefundResult)), None)
     before = after = ""
+    orders = [_order(result) for result in results]
+    refused = row.outcome == "amount_mismatch"
+    differ = [_as_recorded(*pair) for pair in zip(orders, results, strict=True)] if refused else []
     if refund is not None:
         before = PAID_BEFORE.format(
             transaction_id=literal(refund.transaction_id),
@@ -86,6 +90,8 @@ def source(row: NotificationLog) -> str:
         after = IS_REFUNDED.format(
             out_refund_no=literal(refund.out_refund_no), refund_status=literal(refund.refund_status)
         )
+    elif any(differ):
+        after = IS_AS_DECIDED.format(outcome=literal(row.outcome))
     elif results and all(result.trade_state == PAID for result in results):  # type: ignore[union-attr]
         after = IS_PAID.format()
     signed, resource = _signed(row, said)
@@ -93,7 +99,7 @@ def source(row: NotificationLog) -> str:
         pk=int(row.pk),
         mchid=literal(next((said[name] for name in MCHIDS if isinstance(said.get(name), str)), MERCHANT_NUMBER)),
         resource=literal(resource),
-        orders=literal([_order(result) for result in results]),
+        orders=literal(orders),
         signed=signed,
         before=before,
         after=after,
@@ -156,6 +162,21 @@ def _order(result: Result) -> dict[str, Any]:
         "mchid": result.mchid,
         "sub_mchid": result.sub_mchid,
     }
+
+
+def _as_recorded(order: dict[str, Any], result: Result) -> bool:
+    """Put in the price that the shop had recorded when this came; whether it is another one than was paid."""
+    paid, number = (order["amount"], order["currency"]), order["out_trade_no"]
+    recorded = Order.objects.filter(out_trade_no=number, mchid=order["mchid"]).only("amount", "currency").first()
+    if recorded is not None:
+        order |= {"amount": recorded.amount, "currency": recorded.currency}
+    noted = Discrepancy.objects.filter(
+        out_trade_no=number, transaction_id=result.transaction_id, reason=Discrepancy.Reason.AMOUNT_MISMATCH
+    )
+    then = noted.exclude(expected_amount=None).order_by("-pk").values_list("expected_amount", flat=True).first()
+    if then is not None:  # the order may have been mended since
+        order["amount"] = then
+    return (order["amount"], order["currency"]) != paid
 
 
 def _signed(row: NotificationLog, said: dict[str, Any]) -> tuple[str, dict[str, Any]]:
