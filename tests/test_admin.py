@@ -241,6 +241,20 @@ def test_nothing_but_the_exact_number_is_found(admin_client, filled, model):
         assert listed(admin_client, model, q=number) == []
 
 
+def test_what_was_paid_after_it_was_closed_is_marked_in_the_list_and_on_its_page(admin_client, client, shipped):
+    for number in ("IN-TIME", "TOO-LATE"):
+        order = Order.objects.expect(out_trade_no=number, amount=5)
+        if number == "TOO-LATE":
+            Order.objects.close(order)
+        PLATFORM.payment_v3(number, 5).post(client, NOTIFY)
+    order.refresh_from_db()
+    assert order.status == "paid"
+    mark = '<span class="wechatpay-badge wechatpay-warn">was closed</span>'
+    assert admin_client.get(url(Order, "changelist")).content.decode().count(mark) == 1
+    assert mark in page_of(admin_client, order)
+    assert mark not in page_of(admin_client, Order.objects.get(out_trade_no="IN-TIME"))
+
+
 @pytest.mark.parametrize(
     ("model", "query", "fits"),
     [

@@ -113,7 +113,10 @@ class OrderAdmin(ReadOnlyAdmin):
 
     @admin.display(description=_("status"))
     def state(self, order: Order) -> SafeString:
-        return badge(order.get_status_display(), panels.order_tone(order))
+        shown = badge(order.get_status_display(), panels.order_tone(order))
+        if order.status != Order.Status.PAID or order.closed_at is None:
+            return shown
+        return format_html("{} {}", shown, badge(_("was closed"), "warn"))
 
     @admin.display(description=_("amount"))
     def amount_listed(self, order: Order) -> SafeString:
