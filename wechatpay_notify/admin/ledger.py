@@ -22,10 +22,11 @@ from .actions.delivering import DELIVER, FORCE
 from .actions.doing import as_actions
 from .actions.exporting import EXPORT_DELIVERIES, EXPORT_DISCREPANCIES
 from .actions.resolving import RESOLVE
+from .cells import Panel, badge
 from .disclosure import json_text, moment, money
-from .panels import AMOUNT_ORDERED, AMOUNT_REPORTED, Links, Panel
+from .panels import AMOUNT_ORDERED, AMOUNT_REPORTED, Links
 from .readonly import shown, shown_moment
-from .records import FoundByOrder, badge
+from .records import FoundByOrder
 from .remarks import translated
 
 TO_DO = {

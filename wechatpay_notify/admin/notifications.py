@@ -24,9 +24,10 @@ from .actions.doing import as_actions
 from .actions.exporting import EXPORT_NOTIFICATIONS
 from .actions.fixture import FIXTURE
 from .actions.processing import PROCESS, REVERIFY
-from .panels import Links, Panel
+from .cells import Panel, badge
+from .panels import Links
 from .readonly import CappedPaginator, ReadOnlyAdmin, any_of, shown_moment
-from .records import MOST_ORDERS, badge, named
+from .records import MOST_ORDERS, named
 from .refunds import REFUND_NUMBERS, naming, unrecorded_refunds
 from .story import timeline
 from .strip import strip

@@ -1,11 +1,10 @@
 """Panels: the tables and text blocks below the fields of a page, with links to what belongs together.
 
-Never shows or links what this user may not view, and never holds markup: the template escapes every cell.
+Never shows or links what this user may not view, and never holds markup of anybody else's: each text is escaped.
 """
 
 import logging
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
 from typing import Any
 from urllib.parse import urlencode
 
@@ -13,7 +12,6 @@ from django.contrib.admin import AdminSite
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
-from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, pgettext_lazy
 
@@ -22,43 +20,15 @@ from wechatpay_notify.delivery.receivers import CLOSED
 from wechatpay_notify.models import Discrepancy, NotificationLog, Order, Refund, SignalDelivery
 from wechatpay_notify.outcomes import OUTCOMES, label
 
+from .cells import Cell, Panel, Text
 from .disclosure import disarmed, moment, money
 from .remarks import translated
 
 MOST_ROWS = 50
 ORDER = pgettext_lazy("what is paid for", "Order")
 """Without a context Django's own catalogue would translate it: 排序, a sequence."""
-Text = str | Promise
 AMOUNT_REPORTED, AMOUNT_ORDERED = gettext_lazy("amount reported"), gettext_lazy("amount of the order")
 """Of a discrepancy, whose amount is a payment's or a refund's."""
-
-
-@dataclass(frozen=True, slots=True)
-class Cell:
-    text: Text
-    url: str = ""
-    tone: str = ""
-    """good, bad, warn or quiet: shown as a badge; "" is plain text."""
-    whole: bool = False
-    """A number or moment, not broken over lines where there is room."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Panel:
-    """A table (columns and rows), or a block of monospaced text."""
-
-    title: Text
-    columns: Sequence[Text] = ()
-    rows: Sequence[Sequence[Cell]] = ()
-    text: str = ""
-    note: Text = ""
-    """A line below the title; instead of the table when there are no rows."""
-    more: Cell | None = None
-    """A link to the list with all of them."""
-
-    def labelled_rows(self) -> list[list[tuple[Cell, Text]]]:
-        """Each cell with its column's label, which a narrow screen shows beside it."""
-        return [list(zip(row, self.columns, strict=True)) for row in self.rows]
 
 
 class Links:

@@ -15,8 +15,9 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.functional import Promise, cached_property
 
 from .actions.doing import Doing
+from .cells import Panel
 from .disclosure import disarmed, moment, openids_whole
-from .panels import Links, Panel
+from .panels import Links
 
 if TYPE_CHECKING:
     _Paginator = Paginator[Any]

@@ -20,6 +20,7 @@ from . import panels
 from .actions.delivering import DELIVER_ORDER
 from .actions.doing import as_actions
 from .actions.exporting import EXPORT_ORDERS
+from .cells import badge
 from .disclosure import money
 from .panels import Links
 from .readonly import ReadOnlyAdmin, shown, shown_moment
@@ -50,11 +51,6 @@ def named(*numbers: str) -> Q:
         for name, values in wanted.items()
     ]
     return Q(pk__in=list(first.union(*rest, all=True)[:MOST_NAMED]))
-
-
-def badge(text: Any, tone: str) -> SafeString:
-    """A coloured word; `tone` is one of this app's own."""
-    return format_html('<span class="wechatpay-badge wechatpay-{}">{}</span>', tone, text)
 
 
 class OrderAdmin(ReadOnlyAdmin):

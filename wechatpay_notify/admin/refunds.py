@@ -16,10 +16,11 @@ from wechatpay_notify.models import Discrepancy, NotificationLog, Order, Refund,
 from . import panels
 from .actions.doing import as_actions
 from .actions.exporting import EXPORT_REFUNDS
+from .cells import Panel, badge
 from .disclosure import money
-from .panels import Links, Panel
+from .panels import Links
 from .readonly import shown, shown_moment
-from .records import MOST_ORDERS, FoundByOrder, badge
+from .records import MOST_ORDERS, FoundByOrder
 
 REFUND_NUMBERS = ("out_refund_no__exact", "refund_id__exact")
 TO_DO = {

@@ -14,7 +14,8 @@ from django.utils.translation import gettext as _
 from wechatpay_notify.models import Discrepancy, NotificationLog, Order, Refund, SignalDelivery
 
 from . import panels
-from .panels import Links, Panel
+from .cells import Panel
+from .panels import Links
 from .records import MOST_ORDERS, named
 from .refunds import unrecorded_refunds
 

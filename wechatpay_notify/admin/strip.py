@@ -18,8 +18,9 @@ from wechatpay_notify.health.figures import Figures
 from wechatpay_notify.models import Discrepancy, NotificationLog, Refund, SignalDelivery
 from wechatpay_notify.outcomes import label
 
+from .cells import Cell
 from .disclosure import plain
-from .panels import Cell, Links
+from .panels import Links
 from .remarks import commas
 
 MINUTE = 60

@@ -9,20 +9,21 @@ from collections.abc import Callable, Iterable
 from datetime import timedelta
 
 from django.db import Error, router, transaction
-from django.db.models import BooleanField, ExpressionWrapper, Model, Q
+from django.db.models import Model
 from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from wechatpay_notify.delivery import WHOLLY_REFUNDED
+from wechatpay_notify.delivery import receivers
 from wechatpay_notify.health.days import by_outcome
 from wechatpay_notify.models import Discrepancy, NotificationLog, Refund, SignalDelivery
 from wechatpay_notify.outcomes import OUTCOMES, label
 
 from . import ledger, refunds
+from .cells import Cell, Panel
 from .disclosure import disarmed, moment, money, plain
-from .panels import AMOUNT_ORDERED, AMOUNT_REPORTED, Cell, Links, Panel, last_line, outcome_tone
+from .panels import AMOUNT_ORDERED, AMOUNT_REPORTED, Links, last_line, outcome_tone
 
 LISTED = 10
 """Rows shown of each kind; the list has the rest."""
@@ -75,11 +76,8 @@ def _open_discrepancies(most: int = MOST + 1) -> list[tuple[int, str]]:
 
 
 def _given_up() -> list[int]:
-    """Without what was called off, which is no failure."""
-    rows = SignalDelivery.objects.filter(status=SignalDelivery.Status.GAVE_UP).order_by("-next_attempt_at")
-    called_off = ExpressionWrapper(Q(last_error=WHOLLY_REFUNDED), output_field=BooleanField())
-    found = rows.annotate(called_off=called_off).values_list("pk", "called_off")[:GLANCED_AT]
-    return [pk for pk, off in found if not off]
+    rows = receivers.given_up().order_by("-next_attempt_at")
+    return list(rows.values_list("pk", flat=True)[: MOST + 1])
 
 
 def _abnormal() -> list[int]:

@@ -19,7 +19,8 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from wechatpay_notify.admin.panels import Cell, Links, Panel
+from wechatpay_notify.admin.cells import Cell, Panel
+from wechatpay_notify.admin.panels import Links
 from wechatpay_notify.admin.remarks import commas
 from wechatpay_notify.history import named
 from wechatpay_notify.log import logger
@@ -68,6 +69,8 @@ class Errand:
     """What was confirmed and how far it has come; carried from page to page under a signature."""
 
     deed: str
+    place: str
+    """The admin site and model whose page it was confirmed on."""
     user: int
     by: str
     chosen: list[int]
@@ -88,10 +91,13 @@ class Errand:
         return signing.dumps(dataclasses.asdict(self), salt=SALT, compress=True)
 
     @classmethod
-    def opened(cls, sealed: str, deed: str, user: int) -> "Errand":
+    def opened(cls, sealed: str, *, deed: str, place: str, user: int) -> "Errand":
         """Raises signing.BadSignature: forged, too old, of another user or for something else."""
-        errand = cls(**signing.loads(sealed, salt=SALT, max_age=VALID))
-        if (errand.deed, errand.user) != (deed, user):
+        try:
+            errand = cls(**signing.loads(sealed, salt=SALT, max_age=VALID))
+        except TypeError as error:  # of another release, whose errands have other fields
+            raise signing.BadSignature("of another release") from error
+        if (errand.deed, errand.place, errand.user) != (deed, place, user):
             raise signing.BadSignature("of another user, or for something else")
         return errand
 

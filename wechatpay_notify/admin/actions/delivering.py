@@ -12,10 +12,11 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext, pgettext
 
 from wechatpay_notify import history
+from wechatpay_notify.admin.cells import Cell
 from wechatpay_notify.admin.disclosure import disarmed, plain
-from wechatpay_notify.admin.panels import Cell, Links, called_off, delivery_mark, delivery_tone, last_line
+from wechatpay_notify.admin.panels import Links, called_off, delivery_mark, delivery_tone, last_line
 from wechatpay_notify.delivery.again import deliver_again, eligible
-from wechatpay_notify.delivery.outbox import receiver, sequence
+from wechatpay_notify.delivery.outbox import names, receiver, sequence
 from wechatpay_notify.models import SignalDelivery
 
 from .deed import MOST_LISTED, Deed, Ended, Errand, Plan, counted_orders, joined, listed, not_done, sentence, table
@@ -55,19 +56,21 @@ class Deliver(Deed):
         chosen = self.deliveries(pks)
         doing = set(eligible(chosen, force=self.force).values_list("pk", flat=True))
         rows = sorted(chosen.select_related("order").defer("payload"), key=sequence)
-        run = [row for row in rows if row.pk in doing]
-        receivers = Counter((plain(row.receiver) or _("no receiver"), plain(row.signal)) for row in run)
+        run = [row for row in rows if row.pk in doing and _callable(row)]
+        receivers = Counter((plain(name), plain(row.signal)) for row in run for name in _callable(row))
         orders = {row.order_id for row in run} - {None}
         count = ngettext("%(count)d delivery", "%(count)d deliveries", len(run)) % {"count": len(run)}
         sentences = [sentence(count, counted_orders(len(orders)))]
         if run:
-            names = {"names": joined(name for name, _signal in receivers)}
-            sentences.append(_("These receivers will run: %(names)s.") % names)
+            told = {"names": joined(name for name, _signal in receivers)}
+            sentences.append(_("These receivers will run: %(names)s.") % told)
         panels = [
             *table(_("What will run"), [_("receiver"), _("signal")], receivers),
-            *not_done(Counter((self.why_not(row),) for row in rows if row.pk not in doing)),
-            *listed(_("The deliveries"), _columns(), [_cells(row, links) for row in run[:MOST_LISTED]], len(run)),
+            *not_done(Counter((self.why_not(row),) for row in rows if row not in run)),
         ]
+        if links.may_view(SignalDelivery):
+            cells = [_cells(row, links) for row in run[:MOST_LISTED]]
+            panels += listed(_("The deliveries"), _columns(), cells, len(run))
         return Plan([row.pk for row in run], sentences, panels)
 
     def failure(self, row: SignalDelivery) -> tuple[str, str]:
@@ -78,7 +81,7 @@ class Deliver(Deed):
             return _("called off: all of the payment was refunded")
         if row.status == SignalDelivery.Status.DONE:
             return _("it is done already")
-        if receiver(row.signal, row.receiver) is None:
+        if not _callable(row):
             return _("its receiver is not connected")
         return _("it is not due for this")
 
@@ -89,11 +92,22 @@ class Deliver(Deed):
         row = eligible(rows, force=self.force).select_related("order").defer("payload").first()
         if row is None:
             return Ended("skipped")
-        endings = deliver_again([pk], force=self.force)  # several where a placeholder stood for several receivers
+        about = history.about(row)
+        if self.force:  # what it does outside of the database may be all that is left of it
+            history.record(errand.user, about, errand.noted(_("%(deed)s: begun.") % {"deed": self.label}))
+        # Several where a placeholder stood for several receivers.
+        endings = deliver_again([pk], force=self.force, unless_done_since=before)
         ended = next((ending for ending in WORST_FIRST if ending in endings), "gone")
         said = _("%(deed)s: %(ended)s.") % {"deed": self.label, "ended": self.word(ended)}
-        history.record(errand.user, history.about(row), errand.noted(said))
+        history.record(errand.user, about, errand.noted(said))
         return Ended(ended, failed=ended in TO_LOOK_AT, look_at=pk)
+
+
+def _callable(row: SignalDelivery) -> list[str]:
+    """The receivers that this process would call for it: of a placeholder all that are connected by now."""
+    if not row.receiver:
+        return names(row.signal)
+    return [row.receiver] if receiver(row.signal, row.receiver) is not None else []
 
 
 class Force(Deliver):

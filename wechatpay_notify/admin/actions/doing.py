@@ -21,8 +21,9 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from wechatpay_notify import history
+from wechatpay_notify.admin.cells import Cell, Panel
 from wechatpay_notify.admin.disclosure import disarmed, plain
-from wechatpay_notify.admin.panels import Cell, Links, Panel
+from wechatpay_notify.admin.panels import Links
 from wechatpay_notify.models import Order
 
 from .deed import MOST_AT_ONCE, MOST_REASON, Deed, Errand, TooMany
@@ -140,6 +141,7 @@ class Doing(_ModelAdmin):
         plan = deed.plan(chosen, Links(self.admin_site, request))
         errand = Errand(
             deed=deed.name,
+            place=self._place(),
             user=_user(request),
             by=request.user.get_username(),
             chosen=chosen,
@@ -150,9 +152,13 @@ class Doing(_ModelAdmin):
         context = {"errand": errand, "plan": plan, "panels": plan.panels, "error": error, "most_reason": MOST_REASON}
         return self._page(request, deed, "confirm.html", context)
 
+    def _place(self) -> str:
+        return f"{self.admin_site.name}:{self.opts.label_lower}"
+
     def _go_on(self, request: HttpRequest, deed: Deed) -> HttpResponseBase:
         try:
-            errand = Errand.opened(request.POST.get("errand", ""), deed.name, _user(request))
+            sealed = request.POST.get("errand", "")
+            errand = Errand.opened(sealed, deed=deed.name, place=self._place(), user=_user(request))
         except signing.BadSignature:
             told = _("This page is not valid any more. Nothing was done: please select and confirm again.")
             self.message_user(request, told, messages.ERROR)

@@ -18,7 +18,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from wechatpay_notify.admin.disclosure import is_personal, masked, masked_text, moment, plain
+from wechatpay_notify.admin.disclosure import is_personal, local, masked, masked_text, moment, plain
 from wechatpay_notify.admin.panels import Links, last_line
 from wechatpay_notify.models import Discrepancy, NotificationLog, Order, Refund, SignalDelivery
 from wechatpay_notify.models.fields import ExactCharField
@@ -104,7 +104,7 @@ class Export(Deed):
             action_flag=CHANGE,
             change_message=errand.noted(said % {"count": errand.total}),
         )
-        name = f"{self.model._meta.model_name}-{timezone.localtime():%Y%m%d-%H%M%S}.csv"
+        name = f"{self.model._meta.model_name}-{local(timezone.now()):%Y%m%d-%H%M%S}.csv"
         headers = {"Content-Disposition": f'attachment; filename="{name}"', "X-Content-Type-Options": "nosniff"}
         return StreamingHttpResponse(
             self.lines(errand.pks, whole=whole), content_type="text/csv; charset=utf-8", headers=headers

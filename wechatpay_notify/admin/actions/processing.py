@@ -14,8 +14,10 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from wechatpay_notify import delivery, history, replay
-from wechatpay_notify.admin.disclosure import disarmed, moment, plain
-from wechatpay_notify.admin.panels import Cell, Links, outcome_label, outcome_tone
+from wechatpay_notify.admin.cells import Cell
+from wechatpay_notify.admin.disclosure import disarmed, local, moment, plain
+from wechatpay_notify.admin.panels import Links, outcome_label, outcome_tone
+from wechatpay_notify.judgement import REFUND_SIGNALS
 from wechatpay_notify.models import NotificationLog, Order, SignalDelivery
 from wechatpay_notify.outcomes import OUTCOMES, label
 from wechatpay_notify.signals import LEDGER_SIGNALS
@@ -32,6 +34,7 @@ from .deed import (
     joined,
     listed,
     not_done,
+    sentence,
     table,
 )
 
@@ -68,6 +71,7 @@ class Process(Deed):
         outcomes: Counter[tuple[str, ...]] = Counter()
         why: Counter[tuple[str, ...]] = Counter()
         numbers: set[str] = set()
+        signals: set[str] = set()
         # In small portions: a body may have two megabytes.
         for row in NotificationLog.objects.filter(pk__in=pks).order_by("received_at", "pk").iterator(chunk_size=20):
             refused = replay.replayable(row)
@@ -77,12 +81,13 @@ class Process(Deed):
             run.append(row.pk)
             outcomes[outcome_label(row),] += 1
             numbers.update(row.order_numbers())
+            signals |= _signals(row)
             if len(cells) < MOST_LISTED:
                 cells.append(_cells(row, links))
         orders = _orders(numbers)
         count = ngettext("%(count)d notification", "%(count)d notifications", len(run)) % {"count": len(run)}
-        sentences = [f"{count}, {counted_orders(len(orders))}."]
-        names = _receivers(orders)
+        sentences = [sentence(count, counted_orders(len(orders)))]
+        names = _receivers(orders, signals)
         if run and names:
             said = _("As far as one of them finds something new, these receivers will run: %(names)s.")
             sentences.append(said % {"names": plain(joined(names))})
@@ -120,7 +125,7 @@ class Reverify(Process):
     label = gettext_lazy("Verify again what was refused since …")
 
     def question(self, request: HttpRequest) -> "SinceForm":
-        since = timezone.localtime(timezone.now() - SINCE)
+        since = local(timezone.now() - SINCE)
         return SinceForm(request.GET if "since" in request.GET else None, initial={"since": since})
 
     def which(self, form: Any) -> str:
@@ -158,9 +163,18 @@ def _orders(numbers: set[str]) -> list[int]:
     return found
 
 
-def _receivers(orders: list[int]) -> set[str]:
+def _signals(row: NotificationLog) -> set[str]:
+    """What it may be told by, as far as is known before it is proven: v2 names no event."""
+    if row.out_refund_no or row.event_type.startswith("REFUND."):
+        return set(REFUND_SIGNALS.values())
+    if row.event_type in ("TRANSACTION.SUCCESS", "TRANSACTION.FAIL"):
+        return {"payment_confirmed", "payment_unexpected", "payment_failed"}
+    return set(LEDGER_SIGNALS) if not row.event_type else {"notification_received"}
+
+
+def _receivers(orders: list[int], signals: set[str]) -> set[str]:
     """Who may be told: those connected now, and those an order still waits for."""
-    names = {name for signal in LEDGER_SIGNALS for name in delivery.names(signal)}
+    names = {name for signal in signals for name in delivery.names(signal)}
     waiting = SignalDelivery.objects.filter(order__in=orders, status=SignalDelivery.Status.PENDING)
     return names | set(waiting.values_list("receiver", flat=True).distinct()) - {""}
 

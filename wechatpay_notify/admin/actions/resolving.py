@@ -9,8 +9,9 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from wechatpay_notify import history
+from wechatpay_notify.admin.cells import Cell
 from wechatpay_notify.admin.disclosure import disarmed, money
-from wechatpay_notify.admin.panels import Cell, Links
+from wechatpay_notify.admin.panels import Links
 from wechatpay_notify.models import Discrepancy
 
 from .deed import MOST_LISTED, Deed, Ended, Errand, Plan, listed, not_done, sentence

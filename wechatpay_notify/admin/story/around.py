@@ -27,13 +27,21 @@ def of(order: Order, links: Links) -> tuple[Known, bool]:
         numbers = [number for number in (order.out_trade_no, order.combine_out_trade_no) if number]
         rows = NotificationLog.objects.filter(out_trade_no__in=numbers).defer(*HEAVY)
         kept = rows.order_by("-verified", "-received_at", "-id")[: MOST_ROWS + 1]
-        known.logs = [disarmed(row) for row in kept]
+        known.logs = [disarmed(row) for row in kept if _is_meant(row, order, known)]
     disputed = {row.transaction_id for row in known.logs if row.outcome == "conflict"} - {""}
     if disputed:
         known.orders += known.read(Order.objects.filter(transaction_id__in=disputed).exclude(pk=order.pk))
     missing = len(known.logs) > MOST_ROWS
     known.logs = _with_refused(_with_v2_refunds(_newest_first(known.logs[:MOST_ROWS])))
     return known, missing
+
+
+def _is_meant(row: NotificationLog, order: Order, known: Known) -> bool:
+    """Another merchant of this installation may have an order of the same number; a combined one is its initiator's."""
+    config = known.config(row.merchant)
+    if config is None or not config.merchant.mchid or config.merchant.mchid == order.mchid:
+        return True
+    return bool(order.combine_out_trade_no) and row.out_trade_no == order.combine_out_trade_no
 
 
 def _newest_first(logs: list[NotificationLog]) -> list[NotificationLog]:

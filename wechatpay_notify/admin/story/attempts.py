@@ -28,6 +28,8 @@ def notes(rows: Iterable[NotificationLog], *, complete: bool = True) -> dict[int
     `complete`: whether these are all deliveries of the numbers, so that what is not among them never came.
     """
     said: dict[int, list[str]] = defaultdict(list)
+    rows = list(rows)
+    healed = {row.replay_of for row in rows if row.replay_of is not None and _is_acknowledged(row)}
     for group in _groups(rows):
         taken: set[int] = set()
         acknowledged = not complete
@@ -41,7 +43,7 @@ def notes(rows: Iterable[NotificationLog], *, complete: bool = True) -> dict[int
             taken.add(number)
             acknowledged = acknowledged or _is_acknowledged(row)
         last = _last(group)
-        if last is not None:
+        if last is not None and not healed & {row.pk for row in group}:
             said[last.pk] += [*_overdue(last, taken), *_coming(last)]
     return said
 

@@ -5,7 +5,7 @@ Never decides what becomes of it; a person does.
 
 from django.utils.translation import gettext as _
 
-from wechatpay_notify.admin.panels import Cell
+from wechatpay_notify.admin.cells import Cell
 from wechatpay_notify.conf import conf
 from wechatpay_notify.models import Discrepancy, NotificationLog, Order
 

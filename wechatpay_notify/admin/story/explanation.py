@@ -12,8 +12,8 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from wechatpay_notify.admin.disclosure import masked_text, moment, money, plain
-from wechatpay_notify.admin.panels import Cell
+from wechatpay_notify.admin.cells import Cell
+from wechatpay_notify.admin.disclosure import local, masked_text, moment, money, plain
 
 Text = str | Promise
 MAX_QUOTED = 300
@@ -57,9 +57,8 @@ def price(amount: int, currency: str) -> str:
 
 def clock(value: datetime, beside: datetime | None = None) -> str:
     """The time of day where the date is clear: on the day of `beside` (today if not given); else all of it."""
-    day = timezone.localtime(beside or timezone.now()).date()
-    local = timezone.localtime(value)
-    return local.strftime("%H:%M:%S") if local.date() == day else moment(value)
+    day, here = local(beside or timezone.now()).date(), local(value)
+    return here.strftime("%H:%M:%S") if here.date() == day else moment(value)
 
 
 def span(length: timedelta) -> str:

@@ -7,8 +7,9 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from wechatpay_notify.admin.cells import Cell
 from wechatpay_notify.admin.disclosure import moment
-from wechatpay_notify.admin.panels import Cell, last_line
+from wechatpay_notify.admin.panels import last_line
 from wechatpay_notify.admin.remarks import translated
 from wechatpay_notify.delivery import names
 from wechatpay_notify.judgement import HEALED_BY_CONFIRMATION
@@ -104,6 +105,11 @@ def _trouble(known: Known) -> Explanation | None:
         meaning = _("Paid, but nobody was told: no receiver is connected.")
         step = _("A developer connects one to payment_confirmed; WeChat's next attempt or wechatpay_deliver runs it.")
         return Explanation(meaning, step, "bad", about)
+    if row.done_at is not None:
+        said["moment"] = moment(row.done_at)
+        meaning = _("Paid, and %(receiver)s ran on %(moment)s; run once more by hand it failed: %(error)s.")
+        step = _("What it does was done before: do nothing by hand that it has done already.")
+        return Explanation(meaning % said, step, "warn", about)
     if not row.attempts:
         count = len(waiting)
         meaning = ngettext(

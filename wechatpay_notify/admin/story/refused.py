@@ -151,7 +151,8 @@ def misconfigured(row: NotificationLog, known: Known) -> Explanation | None:
     setting = row.detail.partition(":")[0] if ":" in row.detail else ""
     if faults:
         meaning = _("The setting %(setting)s of merchant %(merchant)s cannot be used: it %(message)s")
-        said = {"setting": quoted(faults[0].setting), "merchant": quoted(row.merchant), "message": faults[0].message}
+        fault, merchant = faults[0], quoted(row.merchant)
+        said = {"setting": fault.setting.partition("[")[0], "merchant": merchant, "message": fault.message}
         return Explanation(meaning % said, faults[0].hint, "bad")
     if setting and config is not None:
         meaning = _("The setting %(setting)s of merchant %(merchant)s could not be used; by now it can.")

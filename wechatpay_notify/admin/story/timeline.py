@@ -12,8 +12,9 @@ from django.utils.translation import gettext as _
 
 from wechatpay_notify import history
 from wechatpay_notify.admin import panels
+from wechatpay_notify.admin.cells import Cell, Panel
 from wechatpay_notify.admin.disclosure import disarmed, moment, plain
-from wechatpay_notify.admin.panels import MOST_ROWS, Cell, Links, Panel
+from wechatpay_notify.admin.panels import MOST_ROWS, Links
 from wechatpay_notify.admin.remarks import translated
 from wechatpay_notify.doctor import diagnose
 from wechatpay_notify.models import Discrepancy, NotificationLog, Order, Refund, SignalDelivery

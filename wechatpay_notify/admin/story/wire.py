@@ -9,8 +9,8 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
+from wechatpay_notify.admin.cells import Cell, Panel, Text
 from wechatpay_notify.admin.disclosure import MAX_SHOWN, body_text, hidden, json_text, plain, shown_text, whats_masked
-from wechatpay_notify.admin.panels import Cell, Panel, Text
 from wechatpay_notify.models import NotificationLog
 from wechatpay_notify.outcomes import OUTCOMES
 from wechatpay_notify.protocol import answers

@@ -9,7 +9,8 @@ from datetime import timedelta
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from wechatpay_notify.admin.panels import Cell, last_line, outcome_label, outcome_tone
+from wechatpay_notify.admin.cells import Cell
+from wechatpay_notify.admin.panels import last_line, outcome_label, outcome_tone
 from wechatpay_notify.delivery import names
 from wechatpay_notify.events import meaning as event_meaning
 from wechatpay_notify.models import NotificationLog, Order, Refund, SignalDelivery
