@@ -250,7 +250,7 @@ def test_what_fails_again_is_linked_with_its_error(admin_client, filled, shipped
     result = do(admin_client, SignalDelivery, "deliver", row)
     assert "Done: 0 of 1 succeeded." in said(result)
     assert "failed again 1" in said(result)
-    assert "shop.ship RuntimeError: still broken" in said(result)
+    assert f"{FAILING} · shop.ship RuntimeError: still broken" in said(result)
     assert url(SignalDelivery, "change", row.pk) in result.content.decode()
     assert "still broken" in page_of(admin_client, row)
 

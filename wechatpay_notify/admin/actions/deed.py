@@ -139,6 +139,8 @@ class Deed:
     """Those of the `words` that mean neither success nor failure."""
     looks_at: ClassVar[Any] = None
     """The model that `Ended.look_at` is of; None for the admin's own."""
+    read_with: ClassVar[tuple[str, ...]] = ()
+    """Relations of it that `failure` names."""
 
     @property
     def action(self) -> str:

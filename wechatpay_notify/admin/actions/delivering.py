@@ -44,6 +44,7 @@ class Deliver(Deed):
     }
     passed_over = frozenset({"skipped", "gone"})
     looks_at = SignalDelivery
+    read_with = ("order",)
     force = False
 
     def offered(self, row: SignalDelivery) -> bool:
@@ -74,7 +75,9 @@ class Deliver(Deed):
         return Plan([row.pk for row in run], sentences, panels)
 
     def failure(self, row: SignalDelivery) -> tuple[str, str]:
-        return row.receiver or _("no receiver"), last_line(row.last_error)
+        number = plain(row.order.out_trade_no) if row.order else ""
+        name = " · ".join(part for part in (number, row.receiver or _("no receiver")) if part)
+        return name, last_line(row.last_error)
 
     def why_not(self, row: SignalDelivery) -> str:
         if called_off(row):

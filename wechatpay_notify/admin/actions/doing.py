@@ -178,7 +178,8 @@ class Doing(_ModelAdmin):
 
     def _progress(self, request: HttpRequest, deed: Deed, errand: Errand) -> dict[str, Any]:
         links = Links(self.admin_site, request)
-        failed = (deed.looks_at or self.model)._default_manager.in_bulk(errand.failed[-MOST_LINKED:])
+        model = deed.looks_at or self.model
+        failed = model._default_manager.prefetch_related(*deed.read_with).in_bulk(errand.failed[-MOST_LINKED:])
         told = [(links.to(row), *deed.failure(disarmed(row))) for _pk, row in sorted(failed.items())]
         passed_over = sum(count for code, count in errand.tally.items() if code in deed.passed_over)
         return {
