@@ -193,7 +193,7 @@ def english_in(html):
     details = filter(None, NotificationLog.objects.values_list("detail", flat=True))
     for stored in (*details, FAILURE, CHOOSE):
         text = text.replace(stored, " ")
-    sources = [source for _context, source in catalogue("zh_Hans") if " " in source]
+    sources = [source for _context, source in catalogue("zh_Hans") if " " in source.strip() and source[:1].isalpha()]
     return ENGLISH.findall(text) + [source for source in sources if source in text]
 
 
