@@ -9,11 +9,12 @@ from tests.test_admin import MODELS, REFUNDED, STUCK, TRANSACTION, UNKNOWN, url
 from wechatpay_notify.models import Order
 from wechatpay_notify.testing import OPENID
 
-from .visitor import WIDTHS
+from .visitor import LOOKS, WIDTHS
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
 
+@pytest.mark.parametrize("visitor", LOOKS, ids="-".join, indirect=True)
 @pytest.mark.parametrize("model", MODELS)
 def test_walk_from_the_list_to_each_page(visitor, model):
     page = visitor.page

@@ -7,10 +7,12 @@ from tests.test_admin import MODELS, url
 from tests.test_translation import CHOOSE, ENGLISH, FAILURE, HAN
 from wechatpay_notify.models import NotificationLog
 
+from .visitor import TWO_LOOKS
+
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
 
-@pytest.fixture(params=[("wide", "light"), ("narrow", "dark")], ids="-".join)
+@pytest.fixture(params=TWO_LOOKS, ids="-".join)
 def visitor(request, staff):
     """A superuser with a browser that a person in China has."""
     width, theme = request.param

@@ -18,6 +18,7 @@ from django.utils.translation import gettext
 from wechatpay_notify.doctor.words import WORDS
 
 from .test_shop import MANAGE
+from .visitor import TWO_LOOKS
 
 pytestmark = pytest.mark.browser
 
@@ -88,7 +89,7 @@ def sign_in(visit, demo, language):
     return make
 
 
-@pytest.fixture(params=[("wide", "light"), ("narrow", "dark")], ids="-".join)
+@pytest.fixture(params=TWO_LOOKS, ids="-".join)
 def staff(request, sign_in):
     return sign_in(*request.param)
 

@@ -12,6 +12,8 @@ FLAGS = ["no-sandbox", "disable-gpu", "no-first-run", "disable-background-networ
 FLAGS += ["disable-component-update", "disable-sync"]
 WIDTHS = {"wide": {"width": 1280, "height": 900}, "narrow": {"width": 390, "height": 844}}
 LOOKS = [(width, theme) for width in WIDTHS for theme in ("light", "dark")]
+TWO_LOOKS = [("wide", "light"), ("narrow", "dark")]
+"""Every width and every theme, for walks whose pages other walks see in all looks."""
 
 
 def strict_policy(get_response):
