@@ -37,9 +37,10 @@ def test_walk_from_the_list_to_each_page_in_chinese(visitor, model):
     visitor.look(f"zh-{name}-list")
     assert page.locator("html").get_attribute("lang") == "zh-hans"
     assert english_on(page) == []
-    for row in model.objects.all():
+    for number, row in enumerate(model.objects.all()):
         visitor.open(url(model, "change", row.pk))
-        visitor.look(f"zh-{name}-{row.pk}")
+        if number == 0:  # the others are looked at in English, and take their time
+            visitor.look(f"zh-{name}")
         assert english_on(page) == []
         assert all(HAN.search(title) for title in page.locator("h2.fieldset-heading").all_inner_texts())
 
