@@ -4,4 +4,4 @@ from tests.races.urls import urlpatterns as shop
 
 from . import desk
 
-urlpatterns = [*shop, path("desk/wake/", desk.wake), path("desk/hurry/", desk.hurry)]
+urlpatterns = [*shop, path("desk/wake/", desk.wake)]
