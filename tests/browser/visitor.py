@@ -33,19 +33,18 @@ class Visitor:
         self.context = chromium.new_context(viewport=WIDTHS[width], locale=language, color_scheme=theme)
         self.page = self.context.new_page()
         self.complaints = []
-        # Chromium asks for a favicon.ico of its own accord; that a test server has none is no fault of a page.
-        self.page.on(
-            "console",
-            lambda told: (
-                "/favicon.ico" in told.location["url"] or self.complaints.append(f"{told.text} {told.location['url']}")
-            ),
-        )
+        self.page.on("console", self._hear)
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
         self.page.on("request", lambda sent: sent.url.startswith(site) or self.complaints.append(sent.url))
         # What is under way when a page is left is broken off, and that is right.
         self.page.on(
             "requestfailed", lambda lost: lost.failure == "net::ERR_ABORTED" or self.complaints.append(lost.url)
         )
+
+    def _hear(self, told):
+        # Chromium asks for a favicon.ico of its own accord; that a test server has none is no fault of a page.
+        if "/favicon.ico" not in told.location["url"]:
+            self.complaints.append(f"{told.text} {told.location['url']}")
 
     def open(self, path):
         self.page.goto(path if path.startswith("http") else self.site + path)
