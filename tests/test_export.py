@@ -281,3 +281,13 @@ def test_what_was_not_proven_becomes_no_test(admin_client, filled):
     assert deed_url(NotificationLog, "fixture") not in page_of(admin_client, row)
     page = admin_client.get(deed_url(NotificationLog, "fixture"), {"pk": row.pk})
     assert "It was not proven genuine" in said(page)
+
+
+@pytest.mark.parametrize("cut", range(277, 300, 4))
+def test_no_openid_is_cut_into_what_no_mask_would_know(staff, client, shipped, cut):
+    Order.objects.expect(out_trade_no="CUT-1", amount=1)
+    shipped.failures = [RuntimeError("x" * (cut - len("RuntimeError: ") - 1) + f" {OPENID}")]
+    PLATFORM.payment_v3("CUT-1", 1).post(client, NOTIFY)
+    row = SignalDelivery.objects.get()
+    (line,) = exported(staff("view_signaldelivery", "export_signaldelivery"), SignalDelivery, row)
+    assert OPENID[:5] not in line["last_error"]

@@ -245,7 +245,7 @@ def test_the_keys_in_use_are_named_by_their_serials(client, shipped, settings, t
     assert (merchant["api_v3_keys"], merchant["api_v2_keys"], merchant["v2_used_at"]) == (1, 1, None)
     text = text_of(strip_of(admin_client))
     assert "used 3 minutes ago" in text.replace("\xa0", " ")
-    assert "not among the newest thousand" in text
+    assert "not among the newest 500" in text
     PLATFORM.payment_v2("A-1", 100).post(client, NOTIFY)
     assert health(client)["merchants"][0]["v2_used_at"] == "2026-11-22T04:03:00+00:00"
 

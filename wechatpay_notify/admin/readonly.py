@@ -156,7 +156,7 @@ class ReadOnlyAdmin(Doing):
 
 
 def may_see_openids(request: HttpRequest) -> bool:
-    """Whether this page shows them whole; what is sent out of the admin, by a POST, never has them."""
+    """Whether this page shows them whole. Not one that a POST answers; a CSV file asks for the permission itself."""
     return request.method == "GET" and request.user.has_perm("wechatpay_notify.view_openid")
 
 

@@ -13,7 +13,7 @@ from django.utils.timesince import timesince
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from wechatpay_notify.health import chart, days, figures, keys, verdict
+from wechatpay_notify.health import chart, days, figures, genuine, keys, verdict
 from wechatpay_notify.health.figures import Figures
 from wechatpay_notify.models import Discrepancy, NotificationLog, Refund, SignalDelivery
 from wechatpay_notify.outcomes import label
@@ -177,7 +177,7 @@ def _merchant(merchant: keys.MerchantKeys, now: datetime) -> Card:
 
 def _used(moment: datetime | None, now: datetime) -> str:
     if moment is None:
-        return _("not among the newest thousand")
+        return _("not among the newest %(count)d") % {"count": genuine.MOST}
     return _("used %(time)s") % {"time": ago(moment, now)}
 
 

@@ -31,7 +31,7 @@ class Figures:
     """The newest genuine notification; None if there was none, or it was pruned."""
     today: Day
     p95_ms: int | None
-    """Of those answered in the last day, at most the newest thousand."""
+    """Of those answered in the last day, at most the newest `genuine.MOST`."""
     timed: int
     """How many answers that is."""
     due: int

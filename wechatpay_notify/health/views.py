@@ -1,6 +1,6 @@
 """The figures for monitoring, as JSON: 200 when all is well, 503 when somebody has to look.
 
-Never says anything to whoever may not view notifications, and never names an order, a payer or a key.
+Never says anything to whoever may not view notifications, and never names an order or a payer; of keys serials only.
 """
 
 from collections.abc import Callable

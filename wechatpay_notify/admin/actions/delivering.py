@@ -58,6 +58,7 @@ class Deliver(Deed):
         doing = set(eligible(chosen, force=self.force).values_list("pk", flat=True))
         rows = sorted(chosen.select_related("order").defer("payload"), key=sequence)
         run = [row for row in rows if row.pk in doing and _callable(row)]
+        will = {row.pk for row in run}
         receivers = Counter((plain(name), plain(row.signal)) for row in run for name in _callable(row))
         orders = {row.order_id for row in run} - {None}
         count = ngettext("%(count)d delivery", "%(count)d deliveries", len(run)) % {"count": len(run)}
@@ -67,7 +68,7 @@ class Deliver(Deed):
             sentences.append(_("These receivers will run: %(names)s.") % told)
         panels = [
             *table(_("What will run"), [_("receiver"), _("signal")], receivers),
-            *not_done(Counter((self.why_not(row),) for row in rows if row not in run)),
+            *not_done(Counter((self.why_not(row),) for row in rows if row.pk not in will)),
         ]
         if links.may_view(SignalDelivery):
             cells = [_cells(row, links) for row in run[:MOST_LISTED]]

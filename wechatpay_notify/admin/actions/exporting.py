@@ -136,7 +136,7 @@ def _shown(row: Any, name: str, *, whole: bool) -> str:
     row = getattr(row, owner) if owner else row
     value: Any = None if row is None else getattr(row, column)
     if column == "last_error":
-        value = last_line(value)
+        return plain(last_line(masked_text(value)))  # masked whole: a cut through a value would hide it from the mask
     if column == "next_attempt_at" and row.status != SignalDelivery.Status.PENDING:
         value = None  # there is none
     if isinstance(value, datetime):

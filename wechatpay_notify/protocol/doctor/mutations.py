@@ -1,6 +1,6 @@
 """Mutations: what a body may have been before something between WeChat and the app rewrote it.
 
-Never more than a hundred candidates, and none for a body that is larger than what is kept of a refused one allows.
+Never more than a hundred candidates, and none for a body of more than 64 KiB.
 """
 
 import contextlib
