@@ -3,6 +3,7 @@
 import contextlib
 
 import pytest
+from django.contrib.auth.models import Permission
 from django.core.cache import cache
 from django.utils import translation
 
@@ -71,3 +72,16 @@ def _fresh_budget():
 def deferred(settings):
     """A worker runs the receivers."""
     settings.WECHATPAY_NOTIFY = settings.WECHATPAY_NOTIFY | {"DELIVERY": "deferred"}
+
+
+@pytest.fixture
+def permitted(django_user_model, client):
+    """A client of a member of staff with exactly these permissions."""
+
+    def make(*codenames):
+        user = django_user_model.objects.create_user("member", password="x", is_staff=True)
+        user.user_permissions.set(Permission.objects.filter(codename__in=codenames))
+        client.force_login(user)
+        return client
+
+    return make

@@ -6,7 +6,6 @@ from html import unescape
 
 import pytest
 from django.contrib.admin import AdminSite
-from django.contrib.auth.models import Permission
 from django.urls import path, reverse
 from django.utils import timezone
 
@@ -73,17 +72,9 @@ def filled(client, shipped, unexpected):
 
 
 @pytest.fixture
-def viewer(django_user_model, client):
+def viewer(permitted):
     """A client of a member of staff who may view the named models, and nothing else."""
-
-    def make(*models):
-        user = django_user_model.objects.create_user("viewer", password="x", is_staff=True)
-        names = [f"view_{model._meta.model_name}" for model in models]
-        user.user_permissions.set(Permission.objects.filter(codename__in=names))
-        client.force_login(user)
-        return client
-
-    return make
+    return lambda *models: permitted(*(f"view_{model._meta.model_name}" for model in models))
 
 
 def url(model, page, *args):

@@ -6,7 +6,6 @@ from io import StringIO
 
 import pytest
 from django.contrib.admin import AdminSite
-from django.contrib.auth.models import Permission
 from django.core.management import call_command
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
@@ -58,22 +57,9 @@ def filled(client, shipped, unexpected):
 
 
 @pytest.fixture
-def assistant(django_user_model, client):
-    """A client of a member of staff with exactly these permissions."""
-
-    def make(*codenames):
-        user = django_user_model.objects.create_user("assistant", password="x", is_staff=True)
-        user.user_permissions.set(Permission.objects.filter(codename__in=codenames))
-        client.force_login(user)
-        return client
-
-    return make
-
-
-@pytest.fixture
-def clerk(assistant):
+def clerk(permitted):
     """Who may look for payments and see everything but openids."""
-    return assistant("view_desk", *(f"view_{model._meta.model_name}" for model in MODELS))
+    return permitted("view_desk", *(f"view_{model._meta.model_name}" for model in MODELS))
 
 
 def desk(client, typed=""):
@@ -165,8 +151,8 @@ def test_a_notification_is_found_by_the_number_that_pages_call_it_by(clerk, fill
     assert panels_of(desk(clerk, "#999999999999999999")) == []
 
 
-def test_a_notifications_own_number_leads_nobody_to_what_they_may_not_view(assistant, filled):
-    assert panels_of(desk(assistant("view_desk"), f"#{log().pk}")) == []
+def test_a_notifications_own_number_leads_nobody_to_what_they_may_not_view(permitted, filled):
+    assert panels_of(desk(permitted("view_desk"), f"#{log().pk}")) == []
 
 
 def test_an_openid_of_several_orders_lists_them_and_shows_it_nowhere(clerk, filled):
@@ -280,8 +266,8 @@ def test_the_box_stands_on_each_list_and_page_and_takes_the_cursor_on_the_desk_a
 # Who may
 
 
-def test_without_the_permission_there_is_neither_desk_nor_box(assistant, filled):
-    client = assistant("view_order")
+def test_without_the_permission_there_is_neither_desk_nor_box(permitted, filled):
+    client = permitted("view_order")
     assert client.get(DESK).status_code == 403
     assert client.get(DESK, {"q": PAID}).status_code == 403
     assert 'class="wechatpay-box"' not in client.get(url(Order, "changelist")).content.decode()
@@ -291,8 +277,8 @@ def test_a_visitor_is_asked_to_log_in(client, filled):
     assert client.get(DESK, {"q": PAID})["Location"].startswith("/admin/login/")
 
 
-def test_of_each_kind_only_who_may_view_it_is_shown_any(assistant, filled):
-    client = assistant("view_desk", "view_refund")
+def test_of_each_kind_only_who_may_view_it_is_shown_any(permitted, filled):
+    client = permitted("view_desk", "view_refund")
     html = desk(client, BACK)
     assert panels_of(html) == ["Refunds"]
     assert "You may not view, and so are not shown: Orders," in text_of(html)
@@ -304,8 +290,8 @@ def test_of_each_kind_only_who_may_view_it_is_shown_any(assistant, filled):
     assert REFUNDED not in re.sub(r"<[^>]*>", "", re.sub(r"<td.*?</td>", "", html, flags=re.DOTALL))
 
 
-def test_who_may_view_nothing_is_not_told_that_all_is_done(assistant, filled):
-    text = text_of(desk(assistant("view_desk")))
+def test_who_may_view_nothing_is_not_told_that_all_is_done(permitted, filled):
+    text = text_of(desk(permitted("view_desk")))
     assert "Nothing that you may view needs a person." in text
     assert "Nothing needs a person." not in text
     assert "You may not view, and so are not shown: Orders, Refunds, Discrepancies," in text
@@ -451,8 +437,8 @@ def test_the_index_says_how_much_there_is_to_do(clerk, filled):
     assert listed_as(clerk) == "Payment desk"
 
 
-def test_the_index_counts_only_what_its_reader_may_view_and_no_further_than_a_hundred(assistant, filled):
-    client = assistant("view_desk", "view_refund")
+def test_the_index_counts_only_what_its_reader_may_view_and_no_further_than_a_hundred(permitted, filled):
+    client = permitted("view_desk", "view_refund")
     assert listed_as(client) == "Payment desk (1 to do)"
     order = named(WAITING)
     Refund.objects.bulk_create(
@@ -497,8 +483,8 @@ def test_the_label_speaks_the_readers_language(filled):
 # Openids
 
 
-def test_with_the_permission_an_openid_is_shown_whole_everywhere_and_nothing_else_is(assistant, filled):
-    client = assistant("view_desk", "view_openid", *(f"view_{model._meta.model_name}" for model in MODELS))
+def test_with_the_permission_an_openid_is_shown_whole_everywhere_and_nothing_else_is(permitted, filled):
+    client = permitted("view_desk", "view_openid", *(f"view_{model._meta.model_name}" for model in MODELS))
     assert OPENID in page_of(client, named(PAID))
     html = page_of(client, log(out_trade_no=PAID))
     assert OPENID in html

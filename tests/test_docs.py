@@ -363,7 +363,7 @@ def names_in(value, name=""):
 
 
 def test_the_table_of_events_is_the_codes_own():
-    kinds = v3._KINDS | {"TRANSACTION.FAIL": "payment failed"} | dict.fromkeys(QUESTIONS, "question")
+    kinds = v3.KINDS | {"TRANSACTION.FAIL": "payment failed"} | dict.fromkeys(QUESTIONS, "question")
     listed = re.findall(r'^   "``(.+)``", "(.+)", "(.+)", "(.+)"$', text_of("docs/notifications.rst"), re.MULTILINE)
     assert listed == [(name, *meant, kinds.get(name, "received")) for name, meant in MEANINGS.items()]
     assert {row[0] for row in table("docs/notifications.rst", "kinds")} == {row[-1] for row in listed}

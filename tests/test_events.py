@@ -29,7 +29,7 @@ V2_NAMES = {
     "transaction-success": "",
 }
 """Those of v2 that name no type, and what we call them; payments and refunds are known by their shape."""
-NEWS = sorted(V3.keys() - v3._KINDS.keys() - QUESTIONS.keys())
+NEWS = sorted(V3.keys() - v3.KINDS.keys() - QUESTIONS.keys())
 """What is stored and told, and nothing else: neither money nor a question."""
 
 AMOUNT = 100

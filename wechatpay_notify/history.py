@@ -44,20 +44,21 @@ def record(user_id: int, rows: Iterable[Model], message: str) -> None:
     """Write an entry for each of these rows, all of one moment."""
     if not is_kept():
         return
-    entries, now = _entries(), timezone.now()
-    entries.bulk_create(
-        entries.model(
-            action_time=now,
-            user_id=user_id,
-            content_type_id=_type_of(type(row)),
-            object_id=str(row.pk),
-            object_repr=named(row)[:200],
-            action_flag=CHANGE,
-            # Django would read a text that begins with a bracket as its own structured message.
-            change_message=f" {message}" if message.startswith("[") else message,
-        )
-        for row in rows
-    )
+    now = timezone.now()
+    _entries().bulk_create(_entry(user_id, type(row), message, at=now, pk=row.pk, called=named(row)) for row in rows)
+
+
+def record_of_list(user_id: int, model: type[Model], message: str) -> None:
+    """Write one entry about rows of a model, without a row: ten thousand would only say the same."""
+    if is_kept():
+        called = str(model._meta.verbose_name_plural)
+        _entry(user_id, model, message, at=timezone.now(), pk=None, called=called).save()
+
+
+def record_replay(user_id: int, row: NotificationLog, read: NotificationLog | None, message: str) -> None:
+    """Write an entry for a notification that was processed again and for its orders; of a row that could not be read
+    before, only what was `read` now knows them."""
+    record(user_id, [row, *about(read or row)[1:]], message)
 
 
 def named(row: Model) -> str:
@@ -109,16 +110,35 @@ def number_of(alias: str) -> str:
     return "" if config is None else config.merchant.mchid
 
 
+def is_meant(order: Order, mchid: str, out_trade_no: str) -> bool:
+    """Whether a merchant's notification of this number is about the order; `mchid` "" if that is not known any more.
+
+    Another merchant of this installation may have an order of the same number; a combined one is its initiator's.
+    """
+    return mchid in ("", order.mchid) or bool(out_trade_no and out_trade_no == order.combine_out_trade_no)
+
+
 def _of_its_merchant(order: Order, rows: QuerySet[NotificationLog]) -> list[int]:
-    """Another merchant may have an order of the same number; a combined payment is its initiator's."""
     found = list(rows.order_by("-pk").values_list("pk", "merchant", "out_trade_no")[:MOST_ROWS])
-    ours = {alias for alias in {merchant for _, merchant, _ in found} if number_of(alias) in ("", order.mchid)}
-    combined = order.combine_out_trade_no
-    return [pk for pk, merchant, number in found if merchant in ours or (combined and number == combined)]
+    mchids = {alias: number_of(alias) for alias in {merchant for _, merchant, _ in found}}
+    return [pk for pk, merchant, number in found if is_meant(order, mchids[merchant], number)]
 
 
 def _some(rows: QuerySet[Any]) -> QuerySet[Any, int]:
     return rows.order_by("-pk").values_list("pk", flat=True)[:MOST_ROWS]
+
+
+def _entry(user_id: int, model: type[Model], message: str, *, at: datetime, pk: int | None, called: str) -> Any:
+    return _entries().model(
+        action_time=at,
+        user_id=user_id,
+        content_type_id=_type_of(model),
+        object_id=None if pk is None else str(pk),
+        object_repr=called[:200],
+        action_flag=CHANGE,
+        # Django would read a text that begins with a bracket as its own structured message.
+        change_message=f" {message}" if message.startswith("[") else message,
+    )
 
 
 def _entries() -> Any:

@@ -232,6 +232,12 @@ def worst(codes: list[str]) -> str:
     return min(codes, key=_WORST_FIRST.index)
 
 
+def is_acknowledged(code: str) -> bool:
+    """Whether WeChat was answered that it may stop; not of a code that nobody knows, or of none."""
+    outcome = OUTCOMES.get(code)
+    return outcome is not None and outcome.acknowledged
+
+
 def label(code: str) -> str:
     """An outcome as people read it, in the active language; in English, or when nobody knows it, the code itself."""
     return str(_LABELS.get(code, code))

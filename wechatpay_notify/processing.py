@@ -29,7 +29,6 @@ PROTOCOLS = {"v2": v2, "v3": v3}
 KEPT_HEADERS = ("content-type", "user-agent", "request-id", *(f"wechatpay-{name}" for name in (
     "timestamp", "nonce", "signature", "serial", "signature-type",
 )))  # fmt: skip
-MAX_KEPT_HEADER = 1024
 ALERTED = refusals.CODES - {"probe"} | {"wrong_merchant"}
 """Outcomes told to notification_rejected. Probes are expected; money that was refused has payment_unexpected."""
 
@@ -170,7 +169,9 @@ def _prove(
 def _row(
     version: Version, headers: Mapping[str, str], body: bytes, alias: str, remote_addr: str | None
 ) -> NotificationLog:
-    kept = {name: storable(value)[:MAX_KEPT_HEADER] for name, value in headers.items() if name.lower() in KEPT_HEADERS}
+    kept = {
+        name: storable(value)[: v3.MAX_KEPT_HEADER] for name, value in headers.items() if name.lower() in KEPT_HEADERS
+    }
     return NotificationLog(
         received_at=timezone.now(),
         api_version=version,

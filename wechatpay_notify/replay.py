@@ -19,7 +19,8 @@ from . import processing, refusals
 from .conf import MerchantConfig, conf
 from .log import report, warn
 from .models import NotificationLog, SignalDelivery
-from .outcomes import OUTCOMES
+from .outcomes import OUTCOMES, is_acknowledged
+from .protocol import v3
 from .protocol.errors import Misconfigured
 from .questions import QUESTIONS
 from .settlement import Settlement
@@ -56,7 +57,7 @@ class Replayed:
     @property
     def accepted(self) -> bool:
         """Whether it was proven and agrees with the record now, be it once more."""
-        return self.log is not None and OUTCOMES[self.outcome].acknowledged
+        return self.log is not None and is_acknowledged(self.outcome)
 
 
 def process_again(row: NotificationLog) -> Replayed:
@@ -110,7 +111,7 @@ def replayable(row: NotificationLog) -> str:
         _("Its body was too long to be kept whole, so that the signature cannot be checked."): refusals.is_cut(row),
         _("It has not all of the headers that a signature is checked with."): not all(signed),
         _("A header was too long to be kept whole, so that the signature cannot be checked."): any(
-            len(value) >= processing.MAX_KEPT_HEADER for value in signed
+            len(value) >= v3.MAX_KEPT_HEADER for value in signed
         ),
         _a_question(): QUESTIONS.get(row.event_type) == row.api_version,
     }

@@ -118,7 +118,7 @@ def test_a_rightly_signed_resource_of_any_kind_is_refused_at_most(resource):
 
 
 @quick
-@given(st.binary() | json_values.map(lambda value: json.dumps(value).encode()), st.sampled_from(sorted(v3._KINDS)))
+@given(st.binary() | json_values.map(lambda value: json.dumps(value).encode()), st.sampled_from(sorted(v3.KINDS)))
 def test_a_rightly_encrypted_text_of_any_kind_is_refused_at_most(plaintext, event_type):
     body = json.dumps({"event_type": event_type, "resource": PLATFORM.encrypt(plaintext)}).encode()
     signed = PLATFORM.sign_v3(body, timestamp=NOW)

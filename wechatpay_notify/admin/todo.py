@@ -17,6 +17,7 @@ from django.utils.translation import gettext_lazy, ngettext
 
 from wechatpay_notify.delivery import receivers
 from wechatpay_notify.health.days import by_outcome
+from wechatpay_notify.health.verdict import MOST_OVERDUE
 from wechatpay_notify.models import Discrepancy, NotificationLog, Refund, SignalDelivery
 from wechatpay_notify.outcomes import OUTCOMES, label
 
@@ -31,7 +32,7 @@ MOST = 100
 """More than these are not counted."""
 GLANCED_AT = 1_000
 """Rows of a state that are looked at to tell its kinds apart."""
-LATE = timedelta(minutes=15)
+LATE = timedelta(seconds=MOST_OVERDUE)
 """A worker looks every second, a sweeper every minute, WeChat's first retries come within ten minutes."""
 WEEK = timedelta(days=7)
 NO_REFUSAL = ("busy", "probe", "receiver_failed", "no_receiver")

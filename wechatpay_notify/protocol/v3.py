@@ -22,12 +22,14 @@ from .types import Kind, Merchant, Notification
 
 SIGNATURE_TYPE = "WECHATPAY2-SHA256-RSA2048"
 PROBE_PREFIX = "WECHATPAY/SIGNTEST/"
+MAX_KEPT_HEADER = 1024
+"""Characters of a header's value that are stored; WeChat's are shorter."""
 MAX_DEPTH = 32
 """Levels of JSON; documented resources have 5. From about 900 on Python's recursion limit stops whoever copies them."""
 
 _HEADERS = tuple(f"Wechatpay-{name}" for name in ("Timestamp", "Nonce", "Signature", "Serial", "Signature-Type"))
 PADDING, SHA256_HASH = PKCS1v15(), SHA256()
-_KINDS: dict[str, Kind] = {
+KINDS: dict[str, Kind] = {
     "TRANSACTION.SUCCESS": "payment",
     "TRANSACTION.FAIL": "payment",
     "REFUND.SUCCESS": "refund",
@@ -52,7 +54,7 @@ def parse_notification(headers: Mapping[str, str], body: bytes, merchant: Mercha
     plaintext = decrypt(resource, merchant.api_v3_keys)
     return Notification(
         version="v3",
-        kind=_KINDS.get(event_type, "event"),
+        kind=KINDS.get(event_type, "event"),
         notification_id=_text(envelope.get("id")),
         event_type=event_type,
         resource=strict_json(plaintext, "the decrypted resource"),

@@ -9,8 +9,6 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
-from django.contrib.admin.models import CHANGE, LogEntry
-from django.contrib.contenttypes.models import ContentType
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, StreamingHttpResponse
 from django.http.response import HttpResponseBase
@@ -18,6 +16,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
+from wechatpay_notify import history
 from wechatpay_notify.admin.disclosure import is_personal, local, masked, masked_text, moment, plain
 from wechatpay_notify.admin.panels import Links, last_line
 from wechatpay_notify.models import Discrepancy, NotificationLog, Order, Refund, SignalDelivery
@@ -95,15 +94,7 @@ class Export(Deed):
     def download(self, request: HttpRequest, errand: Errand) -> HttpResponseBase:
         whole = request.user.has_perm("wechatpay_notify.view_openid")
         said = ngettext("Exported %(count)d row as CSV.", "Exported %(count)d rows as CSV.", errand.total)
-        # One entry, without a row: a file of ten thousand would be ten thousand entries that say the same.
-        LogEntry.objects.create(
-            user_id=errand.user,
-            content_type=ContentType.objects.get_for_model(self.model),
-            object_id=None,
-            object_repr=str(self.model._meta.verbose_name_plural)[:200],
-            action_flag=CHANGE,
-            change_message=errand.noted(said % {"count": errand.total}),
-        )
+        history.record_of_list(errand.user, self.model, errand.noted(said % {"count": errand.total}))
         name = f"{self.model._meta.model_name}-{local(timezone.now()):%Y%m%d-%H%M%S}.csv"
         headers = {"Content-Disposition": f'attachment; filename="{name}"', "X-Content-Type-Options": "nosniff"}
         return StreamingHttpResponse(

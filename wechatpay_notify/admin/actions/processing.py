@@ -113,9 +113,7 @@ class Process(Deed):
             return Ended("skipped")
         replayed = replay.process_again(row)
         said = _("%(deed)s: %(ended)s.") % {"deed": self.label, "ended": label(replayed.outcome)}
-        # Of a row that could not be read before, only the new one knows the orders.
-        about = history.about(replayed.log) if replayed.log else history.about(row)
-        history.record(errand.user, [row, *about[1:]], errand.noted(said))
+        history.record_replay(errand.user, row, replayed.log, errand.noted(said))
         return Ended(replayed.outcome, failed=not replayed.accepted, look_at=replayed.log.pk if replayed.log else pk)
 
 

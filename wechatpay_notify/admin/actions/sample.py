@@ -8,10 +8,11 @@ from typing import Any
 
 from wechatpay_notify.admin.disclosure import replaced_json
 from wechatpay_notify.models import Discrepancy, NotificationLog, Order
+from wechatpay_notify.protocol import v3
 from wechatpay_notify.protocol.errors import NotificationError
 from wechatpay_notify.protocol.flatxml import parse_xml
 from wechatpay_notify.protocol.results import PAID, read, storable
-from wechatpay_notify.protocol.types import Kind, Notification, RefundResult, Result
+from wechatpay_notify.protocol.types import Kind, RefundResult, Result
 
 MORE_PERSONAL = re.compile(
     r"user_received_account|refund_recv_accout|client_ip|nickname|real_?name|id_?card|id_number|address|plate_number"
@@ -22,14 +23,6 @@ MORE_PERSONAL = re.compile(
 WHOSE = ("mch_id", "sub_mch_id", "appid", "sub_appid", "app_id")
 MCHIDS = ("combine_mchid", "sp_mchid", "mchid", "combine_mch_id", "mch_id")
 MERCHANT_NUMBER = "1900000109"
-
-_KINDS: dict[str, Kind] = {
-    "TRANSACTION.SUCCESS": "payment",
-    "TRANSACTION.FAIL": "payment",
-    "REFUND.SUCCESS": "refund",
-    "REFUND.ABNORMAL": "refund",
-    "REFUND.CLOSED": "refund",
-}
 
 TEMPLATE = '''"""What WeChat Pay once sent, as a test: signed anew with throw-away keys each time it runs.
 
@@ -199,7 +192,7 @@ def _signed(row: NotificationLog, said: dict[str, Any]) -> tuple[str, dict[str, 
 
 def _kind(row: NotificationLog) -> Kind:
     if row.api_version == NotificationLog.Version.V3:
-        return _KINDS.get(row.event_type, "event")
+        return v3.KINDS.get(row.event_type, "event")
     names = parse_xml(bytes(row.body), "xml").keys()
     if "req_info" in names and "sign" not in names:
         return "refund"
@@ -208,15 +201,7 @@ def _kind(row: NotificationLog) -> Kind:
 
 def _results(row: NotificationLog, said: dict[str, Any]) -> tuple[Result, ...]:
     """What it means for money; nothing of an event, or of what cannot be read."""
-    notification = Notification(
-        version="v2" if row.api_version == NotificationLog.Version.V2 else "v3",
-        kind=_kind(row),
-        notification_id="",
-        event_type=row.event_type,
-        resource=said,
-        created_at=None,
-        digest="",
-    )
+    notification = row.as_notification(_kind(row), said, event_type=row.event_type)
     try:
         return read(notification)
     except NotificationError:

@@ -5,6 +5,7 @@ Never reads what its reader may not view, nor a body.
 
 from django.db.models import Q
 
+from wechatpay_notify import history
 from wechatpay_notify.admin.disclosure import disarmed
 from wechatpay_notify.admin.panels import MOST_ROWS, Links
 from wechatpay_notify.models import Discrepancy, NotificationLog, Order, Refund, SignalDelivery
@@ -37,11 +38,8 @@ def of(order: Order, links: Links) -> tuple[Known, bool]:
 
 
 def _is_meant(row: NotificationLog, order: Order, known: Known) -> bool:
-    """Another merchant of this installation may have an order of the same number; a combined one is its initiator's."""
     config = known.config(row.merchant)
-    if config is None or not config.merchant.mchid or config.merchant.mchid == order.mchid:
-        return True
-    return bool(order.combine_out_trade_no) and row.out_trade_no == order.combine_out_trade_no
+    return history.is_meant(order, "" if config is None else config.merchant.mchid, row.out_trade_no)
 
 
 def _newest_first(logs: list[NotificationLog]) -> list[NotificationLog]:

@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from wechatpay_notify.models import NotificationLog, SignalDelivery
-from wechatpay_notify.outcomes import OUTCOMES
+from wechatpay_notify.outcomes import is_acknowledged
 from wechatpay_notify.protocol import moments
 
 from .explanation import clock
@@ -29,7 +29,7 @@ def notes(rows: Iterable[NotificationLog], *, complete: bool = True) -> dict[int
     """
     said: dict[int, list[str]] = defaultdict(list)
     rows = list(rows)
-    healed = {row.replay_of for row in rows if row.replay_of is not None and _is_acknowledged(row)}
+    healed = {row.replay_of for row in rows if row.replay_of is not None and is_acknowledged(row.outcome)}
     for group in _groups(rows):
         taken: set[int] = set()
         acknowledged = not complete
@@ -41,7 +41,7 @@ def notes(rows: Iterable[NotificationLog], *, complete: bool = True) -> dict[int
                 missing = [n for n in range(max(taken, default=0) + 1, number) if n not in taken]
                 said[row.pk] += _missing(missing, row)
             taken.add(number)
-            acknowledged = acknowledged or _is_acknowledged(row)
+            acknowledged = acknowledged or is_acknowledged(row.outcome)
         last = _last(group)
         if last is not None and not healed & {row.pk for row in group}:
             said[last.pk] += [*_overdue(last, taken), *_coming(last)]
@@ -99,11 +99,6 @@ def _last(group: list[NotificationLog]) -> NotificationLog | None:
     return next((row for row in reversed(group) if row.attempt_estimate), None)
 
 
-def _is_acknowledged(row: NotificationLog) -> bool:
-    outcome = OUTCOMES.get(row.outcome)
-    return outcome is not None and outcome.acknowledged
-
-
 def _missing(numbers: list[int], row: NotificationLog) -> list[str]:
     if not numbers or not row.attempt_estimate:
         return []
@@ -142,13 +137,13 @@ def _numbered(row: NotificationLog) -> list[tuple[int, datetime]]:
 
 def _schedule(row: NotificationLog) -> tuple[datetime, ...]:
     """The attempts after this one, if it was answered with a failure."""
-    if not row.attempt_estimate or _is_acknowledged(row):
+    if not row.attempt_estimate or is_acknowledged(row.outcome):
         return ()
     return moments.schedule(row.attempt_estimate, row.received_at)[row.attempt_estimate :]
 
 
 def _coming(row: NotificationLog) -> list[str]:
-    if not row.attempt_estimate or _is_acknowledged(row):
+    if not row.attempt_estimate or is_acknowledged(row.outcome):
         return []
     schedule, now = moments.schedule(row.attempt_estimate, row.received_at), timezone.now()
     later = [(number, moment) for number, moment in _numbered(row) if moment > now]

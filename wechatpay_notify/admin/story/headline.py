@@ -14,7 +14,7 @@ from wechatpay_notify.admin.remarks import translated
 from wechatpay_notify.delivery import names
 from wechatpay_notify.judgement import HEALED_BY_CONFIRMATION
 from wechatpay_notify.models import Discrepancy, NotificationLog, Order, SignalDelivery
-from wechatpay_notify.outcomes import OUTCOMES
+from wechatpay_notify.outcomes import is_acknowledged
 
 from . import attempts
 from .disputed import unfulfilled
@@ -166,7 +166,7 @@ def _unpaid(order: Order, known: Known) -> Explanation:
         return Explanation(_("No payment is recorded for this order."), _ask(), "warn")
     came = [row for row in known.logs if row.verified or row.outcome in ("unavailable", "error")]
     last = next((row for row in came if not row.out_refund_no), None)
-    if last is not None and (last.outcome == "payment_failed" or not _is_settled(last)):
+    if last is not None and (last.outcome == "payment_failed" or not is_acknowledged(last.outcome)):
         told = explain(last, known)
         about = (Cell(_("notification #%(number)d") % {"number": last.pk}, known.link(last)), *told.about)
         return Explanation(told.meaning, told.next_step, told.tone if told.tone != "quiet" else "warn", about)
@@ -181,11 +181,6 @@ def _unpaid(order: Order, known: Known) -> Explanation:
         meaning = _("The shop closed this order (%(moment)s); WeChat has reported no payment for it.")
         return Explanation(meaning % said, _ask(), "quiet")
     return Explanation(_("WeChat has reported no payment for this order."), _ask(), "warn")
-
-
-def _is_settled(row: NotificationLog) -> bool:
-    outcome = OUTCOMES.get(row.outcome)
-    return outcome is not None and outcome.acknowledged
 
 
 def _ask() -> str:

@@ -104,7 +104,7 @@ class Command(BaseCommand):
                 "after": replayed.outcome,
                 "reason": reason,
             }
-            history.record(author, [row, *history.about(replayed.log or row)[1:]], message)
+            history.record_replay(author, row, replayed.log, message)
         return replayed
 
 

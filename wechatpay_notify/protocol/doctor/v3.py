@@ -18,8 +18,6 @@ from wechatpay_notify.protocol.types import Merchant, PlatformKey
 from .mutations import unquoted, variants
 from .symptoms import MAX_KEYS, Case, Symptom, several, symptom
 
-MAX_KEPT_HEADER = 1024
-"""Longer header values are not stored whole."""
 MILLISECONDS = 13
 """Digits of Unix time in milliseconds."""
 API_V3_KEY_BYTES = 32
@@ -74,8 +72,8 @@ def _headers(case: Case, values: list[str]) -> Symptom | None:
         return symptom("probe")
     if signature_type.partition(",")[0].strip() != v3.SIGNATURE_TYPE:
         return symptom("signature_type", type=signature_type)
-    if any(len(value) >= MAX_KEPT_HEADER for value in values):
-        return symptom("headers_cut", limit=MAX_KEPT_HEADER)
+    if any(len(value) >= v3.MAX_KEPT_HEADER for value in values):
+        return symptom("headers_cut", limit=v3.MAX_KEPT_HEADER)
     return None if together.isascii() and together.isprintable() else symptom("headers_odd")
 
 
